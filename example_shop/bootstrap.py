@@ -1,0 +1,119 @@
+"""Sets up a virtual environment for ``demo`` and ``selftest``. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".venv"
+PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+NEEDS = {"demo": ["demo"], "selftest": ["dev"]}
+
+# What the tests can use beyond Python: name -> (extra, host and port to reach, or a program).
+SERVICES: dict[str, tuple[str, int]] = {
+    "postgres": ("UPSELL_TEST_POSTGRES", 5432),
+    "mariadb": ("UPSELL_TEST_MARIADB", 3306),
+}
+DRIVERS = {"postgres": ("psycopg", "postgres"), "mariadb": ("MySQLdb", "mysql")}
+
+
+def prepare(argv: list[str]) -> None:
+    """Set up for the two commands of the README; do nothing for any other."""
+    command = argv[1] if len(argv) > 1 else ""
+    if command not in NEEDS:
+        return
+    if sys.version_info < (3, 11):
+        sys.exit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
+    _set_up(NEEDS[command])
+    if command == "selftest":
+        sys.exit(_selftest(argv[2:]))
+    if Path(sys.prefix).resolve() != HOME.resolve():
+        os.execv(PYTHON, [str(PYTHON), str(ROOT / "manage.py"), *argv[1:]])  # noqa: S606
+
+
+def _set_up(extras: list[str]) -> None:
+    """Make the environment and install into it; at once when nothing changed since."""
+    stamp = HOME / f"ready-{'-'.join(extras)}"
+    wanted = hashlib.sha256(
+        (ROOT / "pyproject.toml").read_bytes() + sys.version.encode() + str(ROOT).encode()
+    ).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    if not PYTHON.exists():
+        print(f"Setting up {HOME.name}, once …", flush=True)
+        try:
+            venv.create(HOME, with_pip=True, clear=HOME.exists())
+        except subprocess.CalledProcessError:
+            sys.exit("Python cannot make virtual environments: on Debian, install python3-venv.")
+    print(f"Installing what is needed: {', '.join(extras)} …", flush=True)
+    _pip("install", "-e", f"{ROOT}[{','.join(extras)}]")
+    stamp.write_text(wanted)
+
+
+def _pip(*arguments: str, check: bool = True) -> bool:
+    command = [str(PYTHON), "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    done = subprocess.run(
+        command, check=False, cwd=ROOT, stderr=None if check else subprocess.DEVNULL
+    )
+    if check and done.returncode:
+        sys.exit("Installing failed; what pip said is above.")
+    return done.returncode == 0
+
+
+def _selftest(arguments: list[str]) -> int:
+    """Run the tests: SQLite always, the other databases where they are reachable."""
+    required = {name for name in os.environ.get("UPSELL_TEST_REQUIRE", "").split(",") if name}
+    unknown = required - set(SERVICES)
+    if unknown:
+        print(f"UPSELL_TEST_REQUIRE names what no test needs yet: {', '.join(sorted(unknown))}")
+        return 2
+    missing = {name: why for name in SERVICES if (why := _missing(name))}
+    for name in sorted(required & set(missing)):
+        print(f"Required and missing: {name}: {missing[name]}")
+    if required & set(missing):
+        return 1
+    result = _pytest("sqlite", arguments)
+    for name in SERVICES:
+        if name not in missing and result == 0:
+            result = _pytest(name, arguments)
+    if missing:
+        print("Skipped, because this machine lacks it:")
+        for name, why in missing.items():
+            print(f"  - {name}: {why}")
+    return result
+
+
+def _missing(name: str) -> str:
+    variable, port = SERVICES[name]
+    host = os.environ.get(variable, "127.0.0.1")
+    try:
+        socket.create_connection((host, port), timeout=2).close()
+    except OSError:
+        return f"no server answers on {host}:{port}"
+    module, extra = DRIVERS[name]
+    if not _imports(module):
+        if name == "mariadb" and not shutil.which("mariadb_config"):
+            return "its driver needs the development files of MariaDB to be built"
+        _pip("install", f"{ROOT}[{extra}]", check=False)
+    return "" if _imports(module) else f"the driver {module} cannot be installed"
+
+
+def _imports(module: str) -> bool:
+    probe = [str(PYTHON), "-c", f"import {module}"]
+    return subprocess.run(probe, check=False, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def _pytest(database: str, arguments: list[str]) -> int:
+    print(f"Testing on {database} …", flush=True)
+    command = [str(PYTHON), "-m", "pytest", *arguments]
+    if database != "sqlite":
+        command += ["-m", "databases"]
+    environment = {**os.environ, "UPSELL_TEST_DB": database}
+    return subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode

@@ -1,0 +1,78 @@
+"""The least that a shop must set. What is for upsell stands at the end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HERE = ROOT / "demo-data"
+HERE.mkdir(exist_ok=True)
+
+SECRET_KEY = "only-for-the-demonstration"  # noqa: S105
+DEBUG = True
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+TIME_ZONE = "Europe/Berlin"
+LANGUAGE_CODE = "en"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": HERE / "shop.sqlite3",
+        # Without IMMEDIATE, two buyers at once can meet "database is locked".
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+            "init_command": "PRAGMA journal_mode=WAL",
+        },
+    }
+}
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "upsell",
+    "example_shop",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "example_shop.middleware.content_security_policy",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+ROOT_URLCONF = "example_shop.urls"
+EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+EMAIL_FILE_PATH = HERE / "mails"
+os.environ.setdefault("UPSELL_TEST_LEDGER", str(HERE / "ledger.sqlite3"))
+
+# ---- upsell
+UPSELL_SHOP = "example_shop.adapter.ExampleShop"
+UPSELL_GATEWAYS = {
+    "card": "example_shop.adapter.CardGateway",
+    "invoice": "example_shop.adapter.InvoiceGateway",
+}
+UPSELL_BASE_URL = "http://127.0.0.1:8000"
+UPSELL_TERMS_URL = "/terms/"
+UPSELL_RETURNS_URL = "/returns/"

@@ -1,0 +1,82 @@
+"""The least project that the tests need, on the database that UPSELL_TEST_DB names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SECRET_KEY = "only-for-tests"
+DEBUG = False
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+_SERVERS = {
+    "postgres": {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": os.environ.get("UPSELL_TEST_POSTGRES", "127.0.0.1"),
+        "USER": os.environ.get("UPSELL_TEST_POSTGRES_USER", "postgres"),
+        "NAME": "upsell",
+    },
+    "mariadb": {
+        "ENGINE": "django.db.backends.mysql",
+        "HOST": os.environ.get("UPSELL_TEST_MARIADB", "127.0.0.1"),
+        "USER": os.environ.get("UPSELL_TEST_MARIADB_USER", "root"),
+        "NAME": "upsell",
+        "OPTIONS": {"charset": "utf8mb4", "isolation_level": "read committed"},
+    },
+}
+DATABASES = {
+    "default": _SERVERS.get(
+        os.environ.get("UPSELL_TEST_DB", "sqlite"),
+        {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": Path(__file__).parent / "test.sqlite3",
+            "TEST": {"NAME": Path(__file__).parent / "running.sqlite3"},
+            "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
+        },
+    )
+}
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "upsell",
+    "example_shop",
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+ROOT_URLCONF = "example_shop.urls"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+
+UPSELL_SHOP = "example_shop.adapter.ExampleShop"
+UPSELL_GATEWAYS = {
+    "card": "example_shop.adapter.CardGateway",
+    "invoice": "example_shop.adapter.InvoiceGateway",
+}
+UPSELL_UNKNOWN_RETRY_SECONDS = 0.0

@@ -1,0 +1,35 @@
+"""What a host may call. Idempotent, after commit, and never raising towards the checkout."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from django.db import transaction
+
+from upsell import clock
+from upsell.queries import Page
+from upsell.services import offering, revoking
+
+logger = logging.getLogger("upsell")
+
+
+def order_placed(*, order_ref: str) -> None:
+    """Tell that an order was placed. The page decides when it first asks; this hurries nothing."""
+
+
+def order_changed(*, order_ref: str) -> None:
+    """Tell that an order changed: if it is gone, its offer is taken back after the commit."""
+    try:
+        transaction.on_commit(partial(revoking.order_changed, order_ref=order_ref), robust=True)
+    except Exception:
+        logger.exception("order %s could not be looked at again", order_ref)
+
+
+order_cancelled = order_changed
+order_refunded = order_changed
+
+
+def offer_for(*, order_ref: str) -> Page | None:
+    """Return what an order is offered, deciding it if nobody has asked before."""
+    return offering.offer_for(order_ref=order_ref, now=clock.now())

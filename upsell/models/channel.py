@@ -1,0 +1,70 @@
+"""What staff may set per sales channel, and which channels a member of staff may touch."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from upsell.models.versioned import Versioned
+
+
+class ChannelSettings(Versioned):
+    """One row per sales channel, and one with an empty code for all. Null = as in the settings."""
+
+    channel = models.CharField(_("sales channel"), max_length=190, unique=True, blank=True)
+    enabled = models.BooleanField(
+        _("offers on"),
+        default=True,
+        help_text=_(
+            "The master switch: off means no new offers, and open ones cannot be accepted."
+        ),
+    )
+    validity = models.DurationField(
+        _("validity"),
+        null=True,
+        blank=True,
+        help_text=_("How long after checkout an offer stands: 5 to 120 minutes. Empty: 30."),
+    )
+    confirmation_mail = models.BooleanField(_("confirmation mail"), null=True, blank=True)
+    sender = models.CharField(_("sender"), max_length=254, blank=True)
+    staff_address = models.EmailField(_("staff address"), blank=True)
+    hold = models.BooleanField(_("hold fulfilment while an offer is open"), null=True, blank=True)
+    undo_time = models.DurationField(_("time to undo"), null=True, blank=True)
+    holdout = models.PositiveSmallIntegerField(
+        _("holdout, percent"),
+        default=0,
+        help_text=_("Share of buyers who are never offered anything, to measure against."),
+    )
+    time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+
+    class Meta:
+        verbose_name = _("channel settings")
+        verbose_name_plural = _("channel settings")
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(holdout__lte=100), name="upsell_channel_holdout_share"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.channel or str(_("all channels"))
+
+
+class ChannelAccess(models.Model):
+    """Limits a member of staff to a sales channel. No row: all channels."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="upsell_channels"
+    )
+    channel = models.CharField(_("sales channel"), max_length=190)
+
+    class Meta:
+        verbose_name = _("channel access")
+        verbose_name_plural = _("channel access")
+        constraints = [
+            models.UniqueConstraint(fields=["user", "channel"], name="upsell_access_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id}: {self.channel}"

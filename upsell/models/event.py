@@ -1,0 +1,58 @@
+"""The append-only log of what happened to offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class AppendOnly(TypeError):
+    """Somebody tried to change history."""
+
+
+class OfferEventQuerySet(models.QuerySet["OfferEvent"]):
+    """Read and append; only purge and erase may do more, by their own names."""
+
+    def update(self, **kwargs: Any) -> int:
+        raise AppendOnly("events are only ever appended")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise AppendOnly("events are only ever appended")
+
+    def purge(self) -> int:
+        """Delete for good. For retention and erasure alone, which log it."""
+        return super().delete()[0]
+
+
+class OfferEvent(models.Model):
+    """One change of one offer: who, when, from what to what, and why."""
+
+    offer = models.ForeignKey("upsell.Offer", models.PROTECT, related_name="events")
+    kind = models.CharField(_("what"), max_length=32)
+    at = models.DateTimeField(_("when"))
+    before = models.CharField(_("from"), max_length=16, blank=True)
+    after = models.CharField(_("to"), max_length=16, blank=True)
+    actor = models.CharField(_("who"), max_length=64, blank=True)
+    reason = models.CharField(_("why"), max_length=120, blank=True)
+    figures = models.JSONField(_("figures"), default=dict, encoder=DjangoJSONEncoder)
+
+    objects = OfferEventQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        indexes = [models.Index(fields=["offer", "at"], name="upsell_event_timeline")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.at:%Y-%m-%d %H:%M:%S}"
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnly("events are only ever appended")
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        raise AppendOnly("events are only ever appended")

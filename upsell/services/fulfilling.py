@@ -1,0 +1,446 @@
+"""Charge, then change the order. Resumable from any point: every path calls ``settle``."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, transaction
+
+from upsell import clock, conf, signals, snapshots
+from upsell.engine.money import minor_units
+from upsell.exceptions import ChargeDeclined, OfferNotFound, Refused
+from upsell.models import Acceptance, Attempt, Offer, OutboxMessage, Refund
+from upsell.models.tokens import hashed
+from upsell.ports import (
+    Applied,
+    ChargeRequest,
+    ChargeResult,
+    ChargeState,
+    Gateway,
+    Price,
+    Quote,
+)
+from upsell.services import recording, refunding
+
+logger = logging.getLogger("upsell")
+
+_PAID = {ChargeState.CAPTURED, ChargeState.AUTHORIZED, ChargeState.DEFERRED}
+_WAITS = {ChargeState.REQUIRES_ACTION, ChargeState.PENDING}
+_TAKES = {"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"}
+
+
+def charge(*, attempt_id: int) -> Offer:
+    """Collect what an attempt is for, then settle it. Only the accepting request calls this.
+
+    Raises:
+        ChargeDeclined: The provider refused; nothing was charged, the order is as it was.
+    """
+    attempt = Attempt.objects.select_related("quote", "offer__decision").get(pk=attempt_id)
+    gateway = _gateway_to_ask(attempt)
+    result = _nothing_to_ask(attempt) if gateway is None else _asked(attempt, gateway)
+    offer = settle(attempt_id=attempt_id, result=result)
+    if result.state is ChargeState.DECLINED and offer.state in {"SHOWN", "FAILED", "EXPIRED"}:
+        raise ChargeDeclined(result.public_message)
+    return offer
+
+
+def settle(*, attempt_id: int, result: ChargeResult | None = None) -> Offer:
+    """Carry out what the provider said of an attempt; without it, ask what became of the key.
+
+    Idempotent: the request, the return from a challenge, a webhook and the reconciler all
+    end here, in any order and number.
+    """
+    attempt = Attempt.objects.select_related("quote", "offer__decision").get(pk=attempt_id)
+    if result is None:
+        gateway = _gateway_to_ask(attempt)
+        result = (
+            _nothing_to_ask(attempt)
+            if gateway is None
+            else gateway.find(attempt.key, attempt.offer.order_ref or "", attempt.started_at)
+        )
+    if result is None or result.state is ChargeState.UNKNOWN:
+        return Offer.objects.get(pk=attempt.offer_id)
+    if result.state in _PAID:
+        if not _is_what_was_asked(attempt, result):
+            return _held_for_staff(attempt, result)
+        return _applied(attempt, result)
+    if result.state in _WAITS:
+        return _waiting(attempt, result)
+    return release(attempt_id=attempt.pk, state="DECLINED", code=result.decline_code)
+
+
+def resume(*, token: str) -> Offer:
+    """Finish after the buyer came back from the bank.
+
+    Raises:
+        OfferNotFound: No offer has this token.
+        ChargeDeclined: The challenge failed or was given up; nothing was charged.
+    """
+    offer = Offer.objects.filter(token_hash=hashed(token)).first()
+    if offer is None:
+        raise OfferNotFound
+    attempt = Attempt.objects.filter(live_offer=offer).first()
+    if attempt is None:
+        return offer
+    gateway = conf.gateway_by_slug(attempt.gateway)
+    if gateway is None or not attempt.reference:
+        return settle(attempt_id=attempt.pk)
+    result = gateway.resume(attempt.reference)
+    offer = settle(attempt_id=attempt.pk, result=result)
+    if result.state is ChargeState.DECLINED and offer.state in {"SHOWN", "FAILED", "EXPIRED"}:
+        raise ChargeDeclined(result.public_message)
+    return offer
+
+
+def webhook(*, gateway_slug: str, results: list[tuple[str, ChargeResult]]) -> int:
+    """Settle what a provider reports by key; unknown keys are left alone. Returns how many."""
+    done = 0
+    for key, result in results:
+        attempt = Attempt.objects.filter(key=key, gateway=gateway_slug).first()
+        if attempt is not None:
+            settle(attempt_id=attempt.pk, result=result)
+            done += 1
+    return done
+
+
+# ------------------------------------------------------------------ asking the provider
+
+
+def _gateway_to_ask(attempt: Attempt) -> Gateway | None:
+    if attempt.amount <= 0 or attempt.quote.collection == "ADD_TO_BALANCE":
+        return None
+    return conf.gateway_by_slug(attempt.gateway)
+
+
+def _nothing_to_ask(attempt: Attempt) -> ChargeResult:
+    return ChargeResult(
+        state=ChargeState.DEFERRED, amount=attempt.amount, currency=attempt.currency
+    )
+
+
+def _asked(attempt: Attempt, gateway: Gateway) -> ChargeResult:
+    """Charge under the attempt's key; once more with the same key where the answer was lost."""
+    occasion = snapshots.gather(attempt.offer.order_ref or "")
+    collection = gateway.collection(occasion, attempt.amount, attempt.currency, trusted=True)
+    request = ChargeRequest(
+        key=attempt.key,
+        order_ref=occasion.ref,
+        order_number=occasion.number,
+        amount=attempt.amount,
+        currency=attempt.currency,
+        minor_units=minor_units(attempt.amount, attempt.currency),
+        credential=collection.credential,
+        return_url=attempt.return_url,
+        description=occasion.number,
+        metadata={
+            "key": attempt.key,
+            "offer": str(attempt.offer.uuid),
+            "order": occasion.ref,
+        },
+    )
+    Attempt.objects.filter(pk=attempt.pk, asked_at=None).update(asked_at=clock.now())
+    result = gateway.charge(request)
+    if result.state is ChargeState.UNKNOWN:
+        time.sleep(float(conf.get("UPSELL_UNKNOWN_RETRY_SECONDS")))
+        result = gateway.charge(request)
+    return result
+
+
+def _is_what_was_asked(attempt: Attempt, result: ChargeResult) -> bool:
+    if result.amount is None:
+        return True
+    return result.amount == attempt.amount and result.currency in ("", attempt.currency)
+
+
+# ------------------------------------------------------------------ what it comes to
+
+
+def _locked(attempt: Attempt) -> tuple[Offer, Attempt]:
+    """Lock the offer, then the attempt: the order everywhere."""
+    offer = (
+        Offer.objects.select_for_update(of=("self",))
+        .select_related("decision")
+        .get(pk=attempt.offer_id)
+    )
+    return offer, Attempt.objects.select_for_update(of=("self",)).select_related("quote").get(
+        pk=attempt.pk
+    )
+
+
+def _applied(attempt: Attempt, result: ChargeResult) -> Offer:
+    """Second transaction: the order changes, once, and everything that tells of it is written."""
+    refund_id: int | None = None
+    with transaction.atomic(durable=True):
+        offer, attempt = _locked(attempt)
+        now = clock.database_now()
+        if attempt.state in {"APPLIED", "REFUNDING", "REFUNDED"}:
+            return offer
+        if attempt.live_offer_id is None or offer.state not in _TAKES:
+            refund_id = _late(offer, attempt, result, now=now)
+        elif offer.revoke_requested_at is not None:
+            refund_id = _to_refund(offer, attempt, result, reason="revoked", now=now)
+        else:
+            refusal = _apply(offer, attempt, result, now=now)
+            if refusal:
+                offer.failure_code = "apply_failed"
+                offer.save(update_fields=["failure_code"])
+                refund_id = _to_refund(offer, attempt, result, reason=refusal, now=now)
+    if refund_id is not None:
+        refunding.send(refund_id=refund_id)
+        offer.refresh_from_db()
+    return offer
+
+
+def _apply(offer: Offer, attempt: Attempt, result: ChargeResult, *, now: datetime) -> str:
+    """Change the order in a savepoint; return why it could not be."""
+    shop = conf.shop()
+    change, quote = snapshots.change_of(offer), quote_of(offer, attempt)
+    try:
+        with transaction.atomic():
+            applied = shop.apply(change, quote, attempt.hold)
+            difference = (applied.total_after - applied.total_before).gross
+            if difference != attempt.amount:
+                raise Refused(
+                    "order_changed", f"the order grew by {difference}, charged {attempt.amount}"
+                )
+            if attempt.amount > 0 and result.state is not ChargeState.DEFERRED:
+                shop.record_payment(
+                    change.order_ref,
+                    "charge",
+                    attempt.amount,
+                    attempt.currency,
+                    result.reference,
+                    attempt.gateway,
+                )
+    except Refused as refused:
+        logger.warning("offer %s: the shop refused to apply: %s", offer.pk, refused.reason)
+        return refused.reason
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        # The host's adapter is foreign code: whatever it raises, the buyer gets the money back.
+        logger.exception("offer %s: the shop's apply raised", offer.pk)
+        return "apply_failed"
+    _accepted(offer, attempt, result, applied, now=now)
+    return ""
+
+
+def _accepted(
+    offer: Offer, attempt: Attempt, result: ChargeResult, applied: Applied, *, now: datetime
+) -> None:
+    terms = snapshots.policy(offer.channel)
+    Acceptance.objects.create(
+        offer=offer,
+        quote=attempt.quote,
+        attempt=attempt,
+        at=now,
+        undo_until=now + terms.undo_time,
+        line_ref=applied.line_ref,
+        total_before_net=applied.total_before.net,
+        total_before_gross=applied.total_before.gross,
+        total_after_net=applied.total_after.net,
+        total_after_gross=applied.total_after.gross,
+        removed=list(applied.removed),
+    )
+    _end(attempt, "APPLIED", result, now=now)
+    offer.failure_code = ""
+    recording.move(
+        offer,
+        "ACCEPTED",
+        at=now,
+        fields=["failure_code"],
+        amount=str(attempt.amount),
+        currency=attempt.currency,
+    )
+    kinds = (
+        ["DOCUMENTS"] if offer.decision and snapshots.gather(change_order(offer)).invoiced else []
+    )
+    if terms.confirmation_mail:
+        kinds.append("CONFIRMATION")
+    if offer.hold_requested_at is not None:
+        kinds.append("HOLD_RELEASE")
+    enqueue(offer, kinds, now=now)
+
+
+def change_order(offer: Offer) -> str:
+    """Return the order an offer is for."""
+    return offer.order_ref or offer.occasion_ref
+
+
+def enqueue(offer: Offer, kinds: list[str], *, now: datetime) -> None:
+    """Write what must be told, once per offer and kind, in the transaction that made it true."""
+    OutboxMessage.objects.bulk_create(
+        [
+            OutboxMessage(
+                key=f"o:{offer.pk}:{kind}", offer=offer, kind=kind, not_before=now, created_at=now
+            )
+            for kind in kinds
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _late(offer: Offer, attempt: Attempt, result: ChargeResult, *, now: datetime) -> int | None:
+    """Money for an offer that is closed: it goes back, and somebody is told."""
+    if result.state is ChargeState.DEFERRED or Refund.objects.filter(attempt=attempt).exists():
+        return None
+    logger.error("offer %s: money arrived after it was closed", offer.pk)
+    transaction.on_commit(
+        partial(
+            signals.late_money.send_robust, sender=Offer, offer_id=offer.pk, attempt_id=attempt.pk
+        )
+    )
+    _note(attempt, result)
+    return refunding.open_refund(attempt, attempt.amount, reason="late", now=now).pk
+
+
+def _to_refund(
+    offer: Offer, attempt: Attempt, result: ChargeResult, *, reason: str, now: datetime
+) -> int | None:
+    """The order cannot change: give the money back, and stay ACCEPTING until that is answered."""
+    _note(attempt, result)
+    if attempt.amount <= 0 or result.state is ChargeState.DEFERRED:
+        _let_go(attempt)
+        _end(attempt, "RELEASED", result, now=now)
+        refunding.close_after_refund(offer, now=now)
+        return None
+    Attempt.objects.filter(pk=attempt.pk).update(state="REFUNDING", next_look_at=None)
+    attempt.state = "REFUNDING"
+    return refunding.open_refund(attempt, attempt.amount, reason=reason, now=now).pk
+
+
+def _note(attempt: Attempt, result: ChargeResult) -> None:
+    attempt.charge_state = result.state.value
+    attempt.reference = result.reference or attempt.reference
+    attempt.save(update_fields=["charge_state", "reference"])
+
+
+def _end(attempt: Attempt, state: str, result: ChargeResult | None, *, now: datetime) -> None:
+    attempt.state, attempt.live_offer, attempt.settled_at = state, None, now
+    attempt.next_look_at = None
+    if result is not None:
+        attempt.charge_state = result.state.value
+        attempt.reference = result.reference or attempt.reference
+    attempt.save(
+        update_fields=[
+            "state",
+            "live_offer",
+            "settled_at",
+            "next_look_at",
+            "charge_state",
+            "reference",
+        ]
+    )
+
+
+def _let_go(attempt: Attempt) -> None:
+    if attempt.hold:
+        conf.shop().release(attempt.hold)
+
+
+def _waiting(attempt: Attempt, result: ChargeResult) -> Offer:
+    with transaction.atomic(durable=True):
+        offer, attempt = _locked(attempt)
+        if attempt.live_offer_id is None or attempt.state != "STARTED":
+            return offer
+        now = clock.database_now()
+        attempt.state = "ACTION_REQUIRED"
+        attempt.charge_state = result.state.value
+        attempt.reference = result.reference or None
+        attempt.action_url = result.action_url
+        attempt.save(update_fields=["state", "charge_state", "reference", "action_url"])
+        if offer.state == "ACCEPTING":
+            offer.action_expires_at = now + conf.duration("UPSELL_ACTION_LIFETIME")
+            recording.move(offer, "ACTION_REQUIRED", at=now, fields=["action_expires_at"])
+        return offer
+
+
+def release(*, attempt_id: int, state: str, code: str = "", expired: bool = False) -> Offer:
+    """End an attempt that came to nothing: stock back, the offer open again or closed.
+
+    Args:
+        state: DECLINED (the provider refused) or RELEASED (nothing was charged).
+        expired: The buyer never came back from the challenge: the offer is over.
+    """
+    attempt = Attempt.objects.get(pk=attempt_id)
+    with transaction.atomic(durable=True):
+        offer, attempt = _locked(attempt)
+        if attempt.live_offer_id is None or attempt.state == "REFUNDING":
+            return offer
+        now = clock.database_now()
+        _let_go(attempt)
+        attempt.decline_code = code[:64]
+        attempt.save(update_fields=["decline_code"])
+        _end(attempt, state, None, now=now)
+        spent = offer.attempts_made >= int(conf.get("UPSELL_ATTEMPTS"))
+        if offer.state == "NEEDS_ATTENTION":
+            following, reason = "FAILED", "payment_declined"
+        elif offer.revoke_requested_at is not None:
+            following, reason = "REVOKED", "revoked"
+        elif state == "DECLINED" and spent:
+            following, reason = "FAILED", "payment_declined"
+        elif expired or offer.expires_at <= now:
+            following, reason = "EXPIRED", ""
+        else:
+            following, reason = "SHOWN", code
+        if following == "FAILED":
+            offer.failure_code = "payment_declined"
+        recording.move(offer, following, at=now, reason=reason, fields=["failure_code"])
+        if following != "SHOWN" and offer.hold_requested_at is not None:
+            enqueue(offer, ["HOLD_RELEASE"], now=now)
+    return offer
+
+
+def _held_for_staff(attempt: Attempt, result: ChargeResult) -> Offer:
+    """The provider took something else than was asked: never accepted, staff are told."""
+    with transaction.atomic(durable=True):
+        offer, attempt = _locked(attempt)
+        if attempt.state in {"APPLIED", "NEEDS_ATTENTION", "REFUNDING", "REFUNDED"}:
+            return offer
+        now = clock.database_now()
+        logger.error("offer %s: the provider took another amount than asked", offer.pk)
+        _note(attempt, result)
+        attempt.state, attempt.next_look_at = "NEEDS_ATTENTION", None
+        attempt.save(update_fields=["state", "next_look_at"])
+        needs_attention(offer, code="amount_mismatch", now=now)
+    return offer
+
+
+def needs_attention(offer: Offer, *, code: str, now: datetime) -> None:
+    """Put an offer into the staff queue, with its signal."""
+    if offer.state in {"ACCEPTING", "ACTION_REQUIRED"}:
+        offer.failure_code = code
+        recording.move(offer, "NEEDS_ATTENTION", at=now, reason=code, fields=["failure_code"])
+    else:
+        offer.failure_code = code
+        offer.save(update_fields=["failure_code"])
+        recording.append([recording.event(offer, "needs_attention", at=now, reason=code)])
+        recording.announce(offer, "NEEDS_ATTENTION", at=now, code=code)
+
+
+def quote_of(offer: Offer, attempt: Attempt) -> Quote:
+    """Return the figures an attempt was made for, as the shop gave them."""
+    row = attempt.quote
+
+    def price(net: Any, gross: Any) -> Price:
+        return Price(currency=row.currency, net=net, gross=gross)
+
+    return Quote(
+        change_id=str(offer.uuid),
+        unit=price(offer.unit_net, offer.unit_gross),
+        line=price(row.line_net, row.line_gross),
+        credit=price(row.credit_net, row.credit_gross),
+        shipping=price(row.shipping_net, row.shipping_gross),
+        amount_due=price(row.due_net, row.due_gross),
+        order_version=row.order_version,
+    )
+
+
+def next_look(started_at: datetime, looks: int) -> datetime | None:
+    """Return when to look again after so many looks; none = never."""
+    schedule = conf.get("UPSELL_RECONCILE_AFTER")
+    return started_at + timedelta(seconds=schedule[looks]) if looks < len(schedule) else None

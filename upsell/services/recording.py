@@ -1,0 +1,123 @@
+"""Append to the log, and move an offer from one state to the next."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.dispatch import Signal
+
+from upsell import signals
+from upsell.engine import states
+from upsell.exceptions import IllegalTransition
+from upsell.models import Offer, OfferEvent
+
+logger = logging.getLogger("upsell")
+
+_SIGNALS: dict[str, Signal] = {
+    "SHOWN": signals.offer_shown,
+    "ACCEPTED": signals.offer_accepted,
+    "DECLINED": signals.offer_declined,
+    "EXPIRED": signals.offer_expired,
+    "REVOKED": signals.offer_revoked,
+    "REVERSED": signals.offer_reversed,
+    "FAILED": signals.offer_failed,
+    "NEEDS_ATTENTION": signals.offer_needs_attention,
+}
+_CLOSED = frozenset({"ACCEPTED", "DECLINED", "EXPIRED", "REVOKED", "FAILED", "REVERSED"})
+
+
+def event(
+    offer: Offer,
+    kind: str,
+    *,
+    at: datetime,
+    before: str = "",
+    after: str = "",
+    actor: str = "",
+    reason: str = "",
+    **figures: Any,
+) -> OfferEvent:
+    """Return a row of the log, not yet written."""
+    return OfferEvent(
+        offer=offer,
+        kind=kind,
+        at=at,
+        before=before,
+        after=after,
+        actor=actor,
+        reason=reason,
+        figures=figures,
+    )
+
+
+def append(events: Iterable[OfferEvent]) -> None:
+    """Write rows of the log: one statement."""
+    OfferEvent.objects.bulk_create(list(events))
+
+
+def move(
+    offer: Offer,
+    following: str,
+    *,
+    at: datetime,
+    actor: str = "",
+    reason: str = "",
+    fields: Iterable[str] = (),
+    **figures: Any,
+) -> None:
+    """Take an offer to its next state, by condition, with its row in the log and its signal.
+
+    The caller holds the row's lock where the database has locks; the condition on the
+    state makes it safe where it has none. ``fields`` are saved along.
+
+    Raises:
+        IllegalTransition: The state may not follow, or somebody else moved it meanwhile.
+    """
+    before = offer.state
+    if not states.may(before, following):
+        raise IllegalTransition(f"offer {offer.pk} may not go from {before} to {following}")
+    values: dict[str, Any] = {name: getattr(offer, name) for name in fields}
+    values["state"] = following
+    extra: list[OfferEvent] = []
+    if following in _CLOSED:
+        values["closed_at"] = at
+    if before == "CREATED" and following in {"ACCEPTING", "DECLINED"}:
+        values["first_shown_at"] = offer.first_shown_at or at
+        extra.append(event(offer, "shown", at=at, before=before, after="SHOWN"))
+    if following in {"ACCEPTED", "DECLINED"}:
+        values["responded_at"] = at
+    if not Offer.objects.filter(pk=offer.pk, state=before).update(**values):
+        raise IllegalTransition(f"offer {offer.pk} is no longer {before}")
+    for name, value in values.items():
+        setattr(offer, name, value)
+    extra.append(
+        event(
+            offer,
+            following.lower(),
+            at=at,
+            before="SHOWN" if extra else before,
+            after=following,
+            actor=actor,
+            reason=reason,
+            **figures,
+        )
+    )
+    append(extra)
+    announce(offer, following, at=at, code=reason)
+
+
+def announce(offer: Offer, state: str, *, at: datetime, code: str = "") -> None:
+    """Send the signal of a state once the transaction is committed, and log it with ids only."""
+    logger.info("offer %s is %s %s", offer.pk, state, code)
+    signal = _SIGNALS.get(state)
+    if signal is None:
+        return
+    arguments: dict[str, Any] = {"sender": Offer, "offer_id": offer.pk, "at": at}
+    if state in {"FAILED", "NEEDS_ATTENTION"}:
+        arguments["code"] = code
+    transaction.on_commit(partial(signal.send_robust, **arguments))

@@ -1,0 +1,171 @@
+"""Money on its way back: ours only, under one key each, repeated until it is answered."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import Sum
+
+from upsell import clock, conf
+from upsell.models import Acceptance, Attempt, Offer, Refund
+from upsell.ports import RefundResult
+from upsell.ports import RefundState as Answer
+from upsell.services import recording
+
+logger = logging.getLogger("upsell")
+
+PAUSES = tuple(timedelta(seconds=seconds) for seconds in (30, 90, 300, 900, 3600, 21600, 86400))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """Who gives back what of a refund, in the order's currency."""
+
+    ours: Decimal
+    """From the add-on's own charge: first."""
+    original: Decimal
+    """From the order's original payment: the host's."""
+
+
+def split(order_ref: str, line_ref: str, amount: Decimal) -> Split:
+    """Tell the host which part of a line's refund is ours.
+
+    The add-on's charge is used up first, then the original payment: a line of 840 paid
+    540 + 300 and refunded in full gives 300 by us and 540 by the host.
+    """
+    acceptance = (
+        Acceptance.objects.select_related("attempt")
+        .filter(offer__order_ref=order_ref, line_ref=line_ref, reversed_at=None)
+        .first()
+    )
+    if acceptance is None:
+        return Split(ours=Decimal(0), original=amount)
+    left = refundable(acceptance.attempt)
+    ours = min(left, amount)
+    return Split(ours=ours, original=amount - ours)
+
+
+def refundable(attempt: Attempt) -> Decimal:
+    """Return what of a charge has not been given back or promised back."""
+    taken = (
+        Refund.objects.filter(attempt=attempt)
+        .exclude(state="REFUSED")
+        .aggregate(total=Sum("amount"))["total"]
+    )
+    return attempt.amount - (taken or Decimal(0))
+
+
+def open_refund(attempt: Attempt, amount: Decimal, *, reason: str, now: datetime) -> Refund:
+    """Write a refund, inside the transaction that makes it due. Sending comes after commit."""
+    key = uuid.uuid4()
+    return Refund.objects.create(
+        uuid=key,
+        attempt=attempt,
+        key=f"ups-{key}",
+        amount=amount,
+        currency=attempt.currency,
+        reason=reason[:64],
+        created_at=now,
+        next_try_at=now,
+    )
+
+
+def send(*, refund_id: int) -> Refund:
+    """Ask the provider to give back, outside any transaction; the same key however often."""
+    refund = Refund.objects.select_related("attempt").get(pk=refund_id)
+    if refund.state != "PENDING":
+        return refund
+    attempt = refund.attempt
+    gateway = conf.gateway_by_slug(attempt.gateway)
+    if gateway is None or not attempt.reference:
+        result = RefundResult(state=Answer.REFUSED, message="no gateway to refund with")
+    else:
+        result = gateway.refund(attempt.reference, refund.amount, refund.currency, refund.key)
+    return _answered(refund, result)
+
+
+def _answered(refund: Refund, result: RefundResult) -> Refund:
+    with transaction.atomic(durable=True):
+        offer = Offer.objects.select_for_update().get(pk=refund.attempt.offer_id)
+        refund = Refund.objects.select_for_update().get(pk=refund.pk)
+        if refund.state != "PENDING":
+            return refund
+        now = clock.database_now()
+        refund.tries += 1
+        refund.reference = result.reference or refund.reference
+        if result.state is Answer.REFUNDED:
+            refund.state, refund.settled_at, refund.next_try_at = "DONE", now, None
+        elif result.state is Answer.REFUSED:
+            refund.state, refund.settled_at, refund.next_try_at = "REFUSED", now, None
+        else:
+            refund.next_try_at = now + PAUSES[min(refund.tries, len(PAUSES)) - 1]
+        refund.save()
+        if refund.state == "DONE":
+            _done(offer, refund, now=now)
+        elif refund.state == "REFUSED":
+            _refused(offer, refund, now=now)
+    return refund
+
+
+def _done(offer: Offer, refund: Refund, *, now: datetime) -> None:
+    attempt = Attempt.objects.select_for_update().get(pk=refund.attempt_id)
+    recording.append(
+        [
+            recording.event(
+                offer,
+                "refunded",
+                at=now,
+                reason=refund.reason,
+                amount=str(refund.amount),
+                currency=refund.currency,
+            )
+        ]
+    )
+    if attempt.state == "REFUNDING":
+        if attempt.hold:
+            conf.shop().release(attempt.hold)
+        attempt.state, attempt.live_offer, attempt.settled_at = "REFUNDED", None, now
+        attempt.save(update_fields=["state", "live_offer", "settled_at"])
+        close_after_refund(offer, now=now)
+    else:
+        conf.shop().record_payment(
+            offer.order_ref or "",
+            "refund",
+            refund.amount,
+            refund.currency,
+            refund.reference or refund.key,
+            attempt.gateway,
+        )
+
+
+def close_after_refund(offer: Offer, *, now: datetime) -> None:
+    """The money is back: the offer failed, or was revoked where staff had asked for that."""
+    if offer.state not in {"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"}:
+        return
+    if offer.revoke_requested_at is not None and offer.state != "NEEDS_ATTENTION":
+        recording.move(offer, "REVOKED", at=now, reason="revoked")
+        return
+    offer.failure_code = offer.failure_code or "apply_failed"
+    recording.move(offer, "FAILED", at=now, reason=offer.failure_code, fields=["failure_code"])
+
+
+def _refused(offer: Offer, refund: Refund, *, now: datetime) -> None:
+    """Refused for good: never silent. The offer waits for staff; a reversed one stays reversed."""
+    logger.error("offer %s: refund %s was refused", offer.pk, refund.pk)
+    offer.failure_code = "refund_refused"
+    if offer.state in {"ACCEPTING", "ACTION_REQUIRED"}:
+        attempt = refund.attempt
+        attempt.state = "NEEDS_ATTENTION"
+        attempt.save(update_fields=["state"])
+        recording.move(
+            offer, "NEEDS_ATTENTION", at=now, reason="refund_refused", fields=["failure_code"]
+        )
+        return
+    offer.save(update_fields=["failure_code"])
+    recording.append([recording.event(offer, "needs_attention", at=now, reason="refund_refused")])
+    recording.announce(offer, "NEEDS_ATTENTION", at=now, code="refund_refused")
