@@ -8,8 +8,8 @@ from example_shop import bootstrap
 
 
 def main() -> None:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_shop.settings")
     bootstrap.prepare(sys.argv)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_shop.settings")
     from django.core.management import execute_from_command_line  # noqa: PLC0415
 
     execute_from_command_line(sys.argv)

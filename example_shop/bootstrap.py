@@ -115,5 +115,9 @@ def _pytest(database: str, arguments: list[str]) -> int:
     command = [str(PYTHON), "-m", "pytest", *arguments]
     if database != "sqlite":
         command += ["-m", "databases"]
-    environment = {**os.environ, "UPSELL_TEST_DB": database}
+    environment = {
+        **os.environ,
+        "UPSELL_TEST_DB": database,
+        "DJANGO_SETTINGS_MODULE": "tests.settings",
+    }
     return subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode

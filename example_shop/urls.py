@@ -1,8 +1,11 @@
-"""The shop's addresses."""
+"""The shop's addresses, ours among them."""
 
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [
+    path("offers/", include("upsell.urls")),
+    path("admin/", admin.site.urls),
+]

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from upsell import clock
 from upsell.queries import Page
-from upsell.services import offering, revoking
+from upsell.services import campaigns, offering, revoking
 
 logger = logging.getLogger("upsell")
 
@@ -33,3 +33,6 @@ order_refunded = order_changed
 def offer_for(*, order_ref: str) -> Page | None:
     """Return what an order is offered, deciding it if nobody has asked before."""
     return offering.offer_for(order_ref=order_ref, now=clock.now())
+
+
+save_campaign = campaigns.save_campaign

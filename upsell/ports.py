@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from upsell.engine.money import allocate, exponent, minor_units, round_money, share_of_units
 from upsell.engine.quoting import credit, order_version
@@ -33,6 +33,9 @@ from upsell.engine.types import (
     TaxLine,
 )
 from upsell.exceptions import NotFound, Refused
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
 
 __all__ = [
     "Applied",
@@ -64,7 +67,6 @@ __all__ = [
     "RefundState",
     "Refused",
     "Replaced",
-    "Request",
     "Shop",
     "TaxLine",
     "allocate",
@@ -97,14 +99,6 @@ class Capability(StrEnum):
     HISTORY = "HISTORY"
     CONSENT = "CONSENT"
     FULFILMENT_HOLD = "FULFILMENT_HOLD"
-
-
-class Request(Protocol):
-    """A Django ``HttpRequest``; named here so that ports need no Django."""
-
-    META: Mapping[str, object]
-    session: object
-    user: object
 
 
 # ------------------------------------------------------------------ payment
@@ -215,7 +209,7 @@ class Gateway(Protocol):
         """Give back, once per key; voids what is not captured yet."""
         ...
 
-    def parse_webhook(self, request: Request) -> Sequence[tuple[str, ChargeResult]]:
+    def parse_webhook(self, request: HttpRequest) -> Sequence[tuple[str, ChargeResult]]:
         """Verify the signature on the raw body; return (key, result) pairs.
 
         Raises:
@@ -241,7 +235,7 @@ class BaseGateway:
     def refund(self, reference: str, amount: Decimal, currency: str, key: str) -> RefundResult:
         return RefundResult(state=RefundState.REFUSED, message="this gateway cannot refund")
 
-    def parse_webhook(self, request: Request) -> Sequence[tuple[str, ChargeResult]]:
+    def parse_webhook(self, request: HttpRequest) -> Sequence[tuple[str, ChargeResult]]:
         raise ValueError(f"{self.slug} sends no webhooks")
 
 
@@ -265,8 +259,8 @@ class Shop(Protocol):
     def availability(
         self, wanted: Sequence[tuple[Ref, int]], occasion: Occasion
     ) -> Mapping[Ref, Availability]: ...
-    def order_for_request(self, request: Request) -> Ref | None: ...
-    def may_act(self, request: Request, order_ref: Ref) -> bool: ...
+    def order_for_request(self, request: HttpRequest) -> Ref | None: ...
+    def may_act(self, request: HttpRequest, order_ref: Ref) -> bool: ...
     def purchases(self, customer: Customer, since: datetime, limit: int) -> Sequence[Purchase]: ...
     def orders_since(self, after: datetime, limit: int) -> Sequence[Ref]: ...
     def baskets(self, since: datetime) -> Iterator[Sequence[Ref]]: ...
@@ -292,8 +286,8 @@ class Shop(Protocol):
     def hold_fulfilment(self, order_ref: Ref, until: datetime) -> None: ...
     def release_fulfilment(self, order_ref: Ref) -> None: ...
 
-    def cart(self, request: Request) -> Occasion | None: ...
-    def change_cart(self, request: Request, change: Change, quote: Quote) -> Applied: ...
+    def cart(self, request: HttpRequest) -> Occasion | None: ...
+    def change_cart(self, request: HttpRequest, change: Change, quote: Quote) -> Applied: ...
     def free_shipping(self, occasion: Occasion) -> Price | None: ...
 
 
@@ -327,11 +321,11 @@ class BaseShop:
     ) -> Mapping[Ref, Availability]:
         return {}
 
-    def order_for_request(self, request: Request) -> Ref | None:
+    def order_for_request(self, request: HttpRequest) -> Ref | None:
         """The order just placed in this session."""
         return None
 
-    def may_act(self, request: Request, order_ref: Ref) -> bool:
+    def may_act(self, request: HttpRequest, order_ref: Ref) -> bool:
         """The placing session or the signed-in owner. Seeing the page is not enough."""
         return False
 
@@ -392,10 +386,10 @@ class BaseShop:
     def release_fulfilment(self, order_ref: Ref) -> None:
         return None
 
-    def cart(self, request: Request) -> Occasion | None:
+    def cart(self, request: HttpRequest) -> Occasion | None:
         return None
 
-    def change_cart(self, request: Request, change: Change, quote: Quote) -> Applied:
+    def change_cart(self, request: HttpRequest, change: Change, quote: Quote) -> Applied:
         raise Refused("product_unavailable", f"{type(self).__name__} has no cart")
 
     def free_shipping(self, occasion: Occasion) -> Price | None:

@@ -15,8 +15,9 @@ from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.http import HttpRequest
 
-from upsell import conf, queries, signals, snapshots
+from upsell import clock, conf, queries, signals, snapshots
 from upsell.engine import decide
 from upsell.engine.campaigns import (
     FINAL_UNLESS,
@@ -51,6 +52,7 @@ from upsell.ports import (
     Quote,
     Shop,
 )
+from upsell.presenting.visitors import is_a_person, sees_trials
 from upsell.queries import Page
 from upsell.services import recording
 
@@ -143,6 +145,18 @@ def offer_for(
     if show and page.offer.state == "CREATED" and page.offer.expires_at > now:
         stamp_shown(page.offer, now=now)
     return page
+
+
+def page_for_request(request: HttpRequest, order_ref: str) -> Page | None:
+    """Return an order's page, made on the first look of somebody who may act for the buyer.
+
+    A robot, or a browser that looks ahead, is shown what exists; a stranger nothing.
+    """
+    if not conf.shop().may_act(request, order_ref):
+        return None
+    if not is_a_person(request):
+        return queries.page_for(order_ref)
+    return offer_for(order_ref=order_ref, now=clock.now(), staff=sees_trials(request), show=True)
 
 
 def stamp_shown(offer: Offer, *, now: datetime) -> None:

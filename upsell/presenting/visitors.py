@@ -1,0 +1,23 @@
+"""Who is looking: a person, or a browser's guess and a robot."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+_ROBOTS = ("bot", "crawl", "spider", "slurp", "preview", "facebookexternal")
+
+
+def is_a_person(request: HttpRequest) -> bool:
+    """Whether this looks like somebody looking, and not a prefetch or a robot."""
+    agent = request.headers.get("User-Agent", "").lower()
+    return (
+        request.method == "GET"
+        and "Sec-Purpose" not in request.headers
+        and not any(word in agent for word in _ROBOTS)
+    )
+
+
+def sees_trials(request: HttpRequest) -> bool:
+    """Whether this is staff who may see campaigns that are for staff only."""
+    user = getattr(request, "user", None)
+    return bool(user and user.is_staff and user.has_perm("upsell.view_campaign"))

@@ -1,0 +1,57 @@
+"""``{% load upsell %}``: the offer on the host's page, or nothing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django import template
+from django.db import transaction
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.safestring import SafeString, mark_safe
+
+from upsell import clock, conf
+from upsell.presenting.offers import shown_offer
+from upsell.services import offering
+
+logger = logging.getLogger("upsell")
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def upsell_offer(context: Any, order: object = None, *, lazy: bool = False) -> SafeString | str:
+    """Render the offer of a placed order, or nothing at all.
+
+    ``lazy=True`` renders a placeholder that a script fills from an address that is never
+    cached, for pages that are. Whatever goes wrong is logged once and renders nothing:
+    the host's page works as if we were not there. One statement once decided.
+    """
+    request: HttpRequest | None = context.get("request")
+    if request is None or order is None:
+        return ""
+    try:
+        if lazy:
+            return render_to_string(
+                "upsell/includes/lazy.html", {"fragment_url": reverse("upsell:fragment")}
+            )
+        with transaction.atomic():
+            return _rendered(request, order)
+    except Exception:
+        # The last door before the host's thank-you page: nothing of ours may pass it.
+        logger.exception("the offer could not be rendered")
+        return ""
+
+
+def _rendered(request: HttpRequest, order: object) -> SafeString | str:
+    shop = conf.shop()
+    order_ref = shop.ref(order)
+    page = offering.page_for_request(request, order_ref)
+    shown = None if page is None else shown_offer(page, now=clock.now())
+    if shown is None or shown.state in {"declined", "expired", "revoked"}:
+        return ""
+    return mark_safe(  # noqa: S308 - rendered by our own template, which escapes
+        render_to_string("upsell/includes/offer.html", {"offer": shown}, request=request)
+    )
