@@ -161,14 +161,8 @@ def _is_what_was_asked(attempt: Attempt, result: ChargeResult) -> bool:
 
 def _locked(attempt: Attempt) -> tuple[Offer, Attempt]:
     """Lock the offer, then the attempt: the order everywhere."""
-    offer = (
-        Offer.objects.select_for_update(of=("self",))
-        .select_related("decision")
-        .get(pk=attempt.offer_id)
-    )
-    return offer, Attempt.objects.select_for_update(of=("self",)).select_related("quote").get(
-        pk=attempt.pk
-    )
+    offer = Offer.objects.select_for_update().get(pk=attempt.offer_id)
+    return offer, Attempt.objects.select_for_update().get(pk=attempt.pk)
 
 
 def _applied(attempt: Attempt, result: ChargeResult) -> Offer:
