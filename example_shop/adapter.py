@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
+from urllib.parse import urlencode
 
 from django.db.models import F, Q
+from django.urls import reverse
 
 from example_shop.models import Change as Hold
 from example_shop.models import Order, OrderLine, Payment, Product
@@ -53,6 +56,7 @@ class ExampleShop(ports.BaseShop):
             shipping_country=order.country,
             has_shipping_address=bool(order.street),
             payment_method=order.payment_method,
+            coupons=(order.coupon,) if order.coupon else (),
             status="paid" if order.paid else "open",
             cancelled=order.cancelled,
             released=order.released,
@@ -66,7 +70,9 @@ class ExampleShop(ports.BaseShop):
         return {str(row.pk): _product(row, families) for row in rows}
 
     def availability(self, wanted, occasion):
-        rows = Product.objects.filter(pk__in=[ref for ref, _ in wanted])
+        rows = Product.objects.filter(
+            pk__in=[ref for ref, _ in wanted], channel__currency=occasion.currency
+        )
         return {
             str(row.pk): ports.Availability(
                 ref=str(row.pk),
@@ -124,7 +130,7 @@ class ExampleShop(ports.BaseShop):
         return [ports.Choice(ref=str(row.pk), label=str(row)) for row in rows]
 
     def order_url(self, order_ref):
-        return f"/order/{order_ref}/"
+        return reverse("shop:order", args=[order_ref])
 
     # ---------------------------------------------------------------- money and stock
     def quote(self, change):
@@ -248,6 +254,13 @@ class CardGateway(LedgerGateway):
 
     def credential_for(self, order):
         return str(order.facts.get("card", ""))
+
+    def charge(self, request):
+        result = super().charge(request)
+        if not result.action_url:
+            return result
+        back = urlencode({"next": request.return_url})
+        return replace(result, action_url=f"{result.action_url}?{back}")
 
 
 class InvoiceGateway(BalanceGateway):

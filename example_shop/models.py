@@ -15,6 +15,7 @@ class Channel(models.Model):
     code = models.SlugField(unique=True)
     name = models.CharField(max_length=60)
     claim = models.CharField(max_length=120, blank=True)
+    accent = models.SlugField(default="green")
     currency = models.CharField(max_length=3, default="EUR")
 
     def __str__(self):
@@ -63,6 +64,16 @@ class Product(models.Model):
         return self.title
 
 
+class Coupon(models.Model):
+    """Takes a percentage off all goods of a basket."""
+
+    code = models.CharField(max_length=20, unique=True)
+    percent = models.PositiveIntegerField()
+
+    def __str__(self):
+        return self.code
+
+
 class Order(models.Model):
     number = models.CharField(max_length=20, unique=True)
     channel = models.ForeignKey(Channel, models.PROTECT)
@@ -73,6 +84,7 @@ class Order(models.Model):
     country = models.CharField(max_length=2, default="DE")
     currency = models.CharField(max_length=3)
     payment_method = models.CharField(max_length=20, default="card")
+    coupon = models.CharField(max_length=20, blank=True)
     card = models.CharField(max_length=40, blank=True)
     paid = models.BooleanField(default=False)
     released = models.BooleanField(default=False)

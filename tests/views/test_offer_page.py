@@ -7,6 +7,7 @@ import re
 import pytest
 from django.template import Context, Template
 from django.test import RequestFactory
+from django.urls import reverse
 
 from example_shop.models import Order
 from tests.factories import campaign, catalogue, order
@@ -70,7 +71,7 @@ def test_a20_and_i12_a_get_changes_nothing_but_the_first_impression(client, boug
     for name in ("accept", "decline"):
         assert client.get(address(page, name)).status_code == 405
     again = thanks(client, bought)
-    undo = client.get(f"/offers/offers/{undo_token(Offer.objects.get())}/undo/")
+    undo = client.get(reverse("upsell:undo", args=[undo_token(Offer.objects.get())]))
 
     assert "data-upsell-offer" in again
     assert undo.status_code == 200
@@ -100,7 +101,7 @@ def test_a21_surplus_fields_are_ignored(client, bought):
 def test_a44_answers_are_private(client, bought):
     thanks(client, bought)
 
-    answer = client.get(f"/offers/offers/{offer_token(Offer.objects.get())}/")
+    answer = client.get(reverse("upsell:offer", args=[offer_token(Offer.objects.get())]))
 
     assert answer["Cache-Control"] == "private, no-store"
     assert answer["Referrer-Policy"] == "same-origin"
@@ -110,8 +111,8 @@ def test_a44_answers_are_private(client, bought):
 
 @pytest.mark.parametrize("token", ["forged", "a" * 400, "%00"])
 def test_t6_a_forged_token_is_not_found(client, bought, token):
-    assert client.get(f"/offers/offers/{token}/").status_code == 404
-    assert client.post(f"/offers/offers/{token}/accept/", {"quote": "1"}).status_code == 404
+    assert client.get(reverse("upsell:offer", args=[token])).status_code == 404
+    assert client.post(reverse("upsell:accept", args=[token]), {"quote": "1"}).status_code == 404
 
 
 def test_t7_a_stranger_with_the_link_cannot_charge(client, bought):

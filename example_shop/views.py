@@ -1,0 +1,215 @@
+"""The pages of the shop."""
+
+from __future__ import annotations
+
+from email import message_from_bytes, policy
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.auth import logout
+from django.contrib.auth.views import LoginView
+from django.core.mail import send_mail
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_POST, require_safe
+from lucide.templatetags.lucide import lucide
+
+from example_shop.adapter import CardGateway, ExampleShop
+from example_shop.basket import SoldOut, basket_of, place, put
+from example_shop.forms import CheckoutForm
+from example_shop.models import Channel, Order, Product
+
+TINTS = {
+    "green": ("#e3efe6", "#cfe3d5", "#1d5b3c"),
+    "blue": ("#e4eaf5", "#d0dbef", "#1f3f7a"),
+    "coral": ("#fbe8e2", "#f6d5cb", "#a83f25"),
+}
+
+
+def shown(request, template, channel=None, **context):
+    channels = Channel.objects.order_by("pk")
+    common = {"channels": channels, "channel": channel, "basket": basket_of(request.session)}
+    return render(request, f"shop/{template}.html", common | context)
+
+
+@require_safe
+def start(request):
+    return shown(request, "start")
+
+
+@require_safe
+def channel(request, code):
+    found = get_object_or_404(Channel, code=code)
+    products = found.products.filter(parent=None, sellable=True)
+    products = products.select_related("category").order_by("category_id", "pk")
+    return shown(request, "channel", found, products=products)
+
+
+@require_safe
+def product(request, pk):
+    found = get_object_or_404(Product.objects.select_related("channel", "category"), pk=pk)
+    head = found.parent or found
+    variants = [head, *head.variants.order_by("price", "pk")] if head.variants.exists() else []
+    return shown(request, "product", found.channel, product=found, variants=variants)
+
+
+@require_safe
+def picture(request, pk):
+    """Draw a product: a line icon on a tinted tile with a soft shape behind it."""
+    found = get_object_or_404(Product.objects.select_related("channel"), pk=pk)
+    tile, shape, ink = TINTS.get(found.channel.accent, TINTS["green"])
+    icon = lucide(found.icon, size=128, x="136", y="86", stroke_width="1.25", stroke=ink)
+    drawn = (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 400 300" width="400" height="300">'
+        f'<rect width="400" height="300" fill="{tile}"/>'
+        f'<ellipse cx="{185 + pk * 7 % 30}" cy="{140 + pk * 5 % 20}" rx="128" ry="112" '
+        f'transform="rotate({pk * 37 % 60 - 30} 200 150)" fill="{shape}"/>'
+        f'<ellipse cx="200" cy="236" rx="76" ry="7" fill="{ink}" opacity=".1"/>{icon}</svg>'
+    )
+    response = HttpResponse(drawn, content_type="image/svg+xml")
+    response["Cache-Control"] = "public, max-age=3600"
+    return response
+
+
+@require_safe
+def basket(request):
+    return shown(request, "basket", basket_of(request.session).channel)
+
+
+@require_POST
+def change_basket(request):
+    found = get_object_or_404(Product, pk=_number(request, "product"), sellable=True)
+    wanted = min(_number(request, "quantity"), 20)
+    put(request.session, found, wanted if found.stock is None else min(wanted, found.stock))
+    return redirect("shop:basket")
+
+
+def _number(request, name):
+    value = request.POST.get(name, "")
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
+
+
+def checkout(request):
+    basket = basket_of(request.session)
+    if not basket.rows:
+        return redirect("shop:basket")
+    user = request.user
+    known = {"email": user.email, "name": user.get_full_name()} if user.is_authenticated else {}
+    form = CheckoutForm(request.POST or None, initial=known)
+    if form.is_valid():
+        fields = dict(form.cleaned_data)
+        basket = basket_of(request.session, fields.pop("coupon"))
+        if fields["payment_method"] != "card":
+            fields["card"] = ""
+        if request.POST.get("do") != "coupon":
+            try:
+                made = place(basket, user, **fields)
+            except SoldOut as error:
+                form.add_error(None, f"{error} has just sold out. Nothing was ordered.")
+            else:
+                text = f"Thank you. Your order {made.number} is complete."
+                send_mail(f"Order {made.number}", text, None, [made.email], fail_silently=True)
+                request.session["order_ref"] = str(made.pk)
+                request.session.pop("basket", None)
+                return redirect("shop:thanks", made.pk)
+    return shown(request, "checkout", basket.channel, form=form, summary=basket)
+
+
+def _own_order(request, pk):
+    found = get_object_or_404(Order.objects.select_related("channel"), pk=pk)
+    if not ExampleShop().may_act(request, str(pk)) and not request.user.is_staff:
+        raise Http404
+    return found
+
+
+@require_safe
+def thanks(request, pk):
+    found = _own_order(request, pk)
+    return shown(request, "thanks", found.channel, order=found, lines=_lines(found))
+
+
+@require_safe
+def order(request, pk):
+    found = _own_order(request, pk)
+    return shown(request, "order", found.channel, order=found, lines=_lines(found))
+
+
+def _lines(found):
+    return found.lines.select_related("product").order_by("position", "pk")
+
+
+@require_safe
+def orders(request):
+    mine = Order.objects.select_related("channel").order_by("-placed_at", "-pk")
+    if request.user.is_authenticated:
+        mine = mine.filter(user=request.user)
+    else:
+        mine = mine.filter(pk=request.session.get("order_ref", 0))
+    return shown(request, "orders", orders=mine[:50])
+
+
+def challenge(request, reference):
+    """Stand in for the bank that asks its customer."""
+    back = request.GET.get("next", "")
+    if not url_has_allowed_host_and_scheme(back, {request.get_host()}):
+        back = "/orders/"
+    if request.method == "POST":
+        CardGateway().answer_challenge(reference, paid=request.POST.get("answer") == "yes")
+        return redirect(back)
+    return shown(request, "challenge")
+
+
+@require_safe
+def mailbox(request):
+    """Show what the shop sent, newest first; a demonstration has no secrets."""
+    folder = Path(getattr(settings, "EMAIL_FILE_PATH", None) or "no-mails")
+    files = sorted(folder.glob("*.log"), reverse=True)[:30] if folder.is_dir() else []
+    return shown(request, "mailbox", mails=[_mail(file) for file in files])
+
+
+def _mail(file):
+    message = message_from_bytes(file.read_bytes(), policy=policy.default)
+    text = message.get_body(preferencelist=("plain", "html"))
+    return {
+        "subject": message["subject"],
+        "to": message["to"],
+        "date": message["date"],
+        "text": text.get_content().split("\n" + "-" * 79)[0] if text else "",
+    }
+
+
+@require_safe
+def terms(request):
+    return shown(request, "text", title="Terms", text=TERMS)
+
+
+@require_safe
+def returns(request):
+    return shown(request, "text", title="Returns", text=RETURNS)
+
+
+@require_POST
+def leave(request):
+    logout(request)
+    return redirect("shop:start")
+
+
+class Login(LoginView):
+    template_name = "shop/login.html"
+    next_page = "shop:orders"
+
+    def get_context_data(self, **context):
+        channels = Channel.objects.order_by("pk")
+        basket = basket_of(self.request.session)
+        return super().get_context_data(channels=channels, basket=basket, **context)
+
+
+TERMS = (
+    "This is a demonstration. Nothing is sold, no money moves and nothing is delivered. "
+    "In a real shop, this page would hold the terms that a buyer agrees to."
+)
+RETURNS = (
+    "You may return what you bought within 14 days of receiving it. An item that you added "
+    "after your order is undone with one click for 30 minutes, and returned like any other later."
+)
