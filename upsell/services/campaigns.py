@@ -88,7 +88,7 @@ def defaults() -> dict[str, Any]:
 
 def dump(campaign: Campaign) -> dict[str, Any]:
     """Return a campaign with its child rows as plain JSON values; amounts are strings."""
-    values: dict[str, Any] = {name: _json(getattr(campaign, name)) for name in FIELDS}
+    values = fields_of(campaign)
     saved = campaign.pk is not None
     values["triggers"] = [
         {"kind": row.kind, "ref": row.ref, "exact": row.exact, "quantity": row.quantity}
@@ -103,6 +103,11 @@ def dump(campaign: Campaign) -> dict[str, Any]:
         for row in (_rows(campaign.copies) if saved else ())
     }
     return values
+
+
+def fields_of(campaign: Campaign) -> dict[str, Any]:
+    """Return a campaign's own fields as plain JSON values, without its child rows."""
+    return {name: _json(getattr(campaign, name)) for name in FIELDS}
 
 
 def record_edit(campaign: Campaign, user: Any, before: Mapping[str, Any]) -> CampaignRevision:

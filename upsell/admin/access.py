@@ -1,0 +1,36 @@
+"""Which sales channels a member of staff may see and touch."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+
+from upsell.models import Campaign, ChannelAccess
+
+
+def allowed_channels(request: HttpRequest) -> frozenset[str] | None:
+    """Return the channels one member of staff is limited to; none = all. One statement."""
+    cached = getattr(request, "_upsell_channels", ...)
+    if cached is ...:
+        rows = ChannelAccess.objects.filter(user_id=request.user.pk or 0)
+        found = frozenset(rows.values_list("channel", flat=True))
+        cached = found or None
+        request._upsell_channels = cached  # type: ignore[attr-defined]
+    return cached
+
+
+def may_touch(request: HttpRequest, campaign: Campaign) -> bool:
+    """Whether every channel the campaign runs in is one of theirs."""
+    allowed = allowed_channels(request)
+    return allowed is None or set(campaign.channels) <= allowed
+
+
+def visible_ids(request: HttpRequest) -> list[int] | None:
+    """Return the campaigns that run in one of their channels, or in none; none = all.
+
+    Compared here, not in SQL: not every database can look into a JSON list.
+    """
+    allowed = allowed_channels(request)
+    if allowed is None:
+        return None
+    rows = Campaign.objects.values_list("pk", "channels")
+    return [pk for pk, channels in rows if not channels or set(channels) & allowed]

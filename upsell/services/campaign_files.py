@@ -1,0 +1,121 @@
+"""Campaigns to a file and back, by slug, as JSON or as CSV that no spreadsheet executes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from upsell.models import Campaign
+from upsell.services import campaigns
+
+COLUMNS = (*campaigns.FIELDS, "triggers", "exclusions", "copy")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_TEXT = frozenset(
+    {"name", "slug", "product_ref", "note", "motivation", "default_language", "percent"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one row of a file does, or would do."""
+
+    slug: str
+    new: bool
+    changes: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+
+
+def export_(rows: Iterable[Campaign]) -> list[dict[str, Any]]:
+    """Return campaigns as plain JSON values, in the order given."""
+    return [campaigns.dump(row) for row in rows]
+
+
+def as_json(rows: Iterable[Campaign]) -> str:
+    """Return campaigns as a JSON document."""
+    return json.dumps(export_(rows), indent=2, ensure_ascii=False)
+
+
+def as_csv(rows: Iterable[Campaign]) -> str:
+    """Return campaigns as CSV; a cell that a spreadsheet would run begins with an apostrophe."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
+    for values in export_(rows):
+        writer.writerow([_cell(values[name]) for name in COLUMNS])
+    return out.getvalue()
+
+
+def read(text: str) -> list[dict[str, Any]]:
+    """Return the rows of a JSON or CSV document made here.
+
+    Raises:
+        ValidationError: It is neither.
+    """
+    try:
+        if text.lstrip().startswith("["):
+            rows = json.loads(text)
+        else:
+            rows = [
+                {name: _value(name, cell) for name, cell in row.items() if name in COLUMNS}
+                for row in csv.DictReader(io.StringIO(text))
+            ]
+    except (json.JSONDecodeError, csv.Error) as error:
+        raise ValidationError(_("The file cannot be read: %s") % error) from error
+    if not rows or not all(isinstance(row, dict) and row.get("slug") for row in rows):
+        raise ValidationError(_("The file holds no campaigns: each needs a slug."))
+    return list(rows)
+
+
+def import_(
+    rows: Sequence[Mapping[str, Any]], *, commit: bool = False, user: Any = None
+) -> list[Outcome]:
+    """Save all rows or none; without ``commit`` only say what would come of it."""
+    with transaction.atomic():
+        outcomes = [_imported(row, user) for row in rows]
+        if not commit or any(outcome.errors for outcome in outcomes):
+            transaction.set_rollback(True)
+    return outcomes
+
+
+def _imported(row: Mapping[str, Any], user: Any) -> Outcome:
+    slug = str(row["slug"])
+    stored = Campaign.objects.filter(slug=slug).first()
+    before = campaigns.dump(stored) if stored else {}
+    fields = {name: value for name, value in row.items() if name != "slug"}
+    changes = tuple(name for name, value in fields.items() if before.get(name) != value)
+    if stored and not changes:
+        return Outcome(slug=slug, new=False)
+    try:
+        with transaction.atomic():
+            campaigns.save_campaign(user=user, slug=slug, **fields)
+    except ValidationError as error:
+        return Outcome(slug=slug, new=stored is None, errors=tuple(error.messages))
+    except (TypeError, ValueError, AttributeError, KeyError):
+        text = _("This row has a value of the wrong kind.")
+        return Outcome(slug=slug, new=stored is None, errors=(text,))
+    return Outcome(slug=slug, new=stored is None, changes=changes)
+
+
+def _cell(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
+
+
+def _value(name: str, cell: str | None) -> Any:
+    text = cell or ""
+    if text.startswith("'"):
+        text = text[1:]
+    if name in _TEXT:
+        return text
+    try:
+        return json.loads(text) if text else ""
+    except json.JSONDecodeError:
+        return text
