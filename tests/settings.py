@@ -28,7 +28,7 @@ _SERVERS = {
         "OPTIONS": {"charset": "utf8mb4", "isolation_level": "read committed"},
     },
 }
-DATABASES = {
+DATABASES: dict[str, dict[str, object]] = {
     "default": _SERVERS.get(
         os.environ.get("UPSELL_TEST_DB", "sqlite"),
         {
@@ -39,6 +39,10 @@ DATABASES = {
         },
     )
 }
+# A child process of a test works on the very database of the test.
+if "UPSELL_TEST_NAME" in os.environ:
+    DATABASES["default"]["NAME"] = os.environ["UPSELL_TEST_NAME"]
+
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
