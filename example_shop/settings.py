@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import django
+
 ROOT = Path(__file__).resolve().parent.parent
 HERE = ROOT / "demo-data"
 HERE.mkdir(exist_ok=True)
@@ -63,8 +65,17 @@ TEMPLATES = [
 ]
 STATIC_URL = "/static/"
 ROOT_URLCONF = "example_shop.urls"
-EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
-EMAIL_FILE_PATH = HERE / "mails"
+MAIL_FOLDER = HERE / "mails"
+if django.VERSION >= (6, 1):
+    MAILERS = {
+        "default": {
+            "BACKEND": "django.core.mail.backends.filebased.EmailBackend",
+            "OPTIONS": {"file_path": MAIL_FOLDER},
+        }
+    }
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = MAIL_FOLDER
 os.environ.setdefault("UPSELL_TEST_LEDGER", str(HERE / "ledger.sqlite3"))
 
 # ---- upsell

@@ -109,7 +109,7 @@ def checkout(request):
                 form.add_error(None, f"{error} has just sold out. Nothing was ordered.")
             else:
                 text = f"Thank you. Your order {made.number} is complete."
-                send_mail(f"Order {made.number}", text, None, [made.email], fail_silently=True)
+                send_mail(f"Order {made.number}", text, None, [made.email])
                 request.session["order_ref"] = str(made.pk)
                 request.session.pop("basket", None)
                 return redirect("shop:thanks", made.pk)
@@ -163,7 +163,7 @@ def challenge(request, reference):
 @require_safe
 def mailbox(request):
     """Show what the shop sent, newest first; a demonstration has no secrets."""
-    folder = Path(getattr(settings, "EMAIL_FILE_PATH", None) or "no-mails")
+    folder = Path(getattr(settings, "MAIL_FOLDER", None) or "no-mails")
     files = sorted(folder.glob("*.log"), reverse=True)[:30] if folder.is_dir() else []
     return shown(request, "mailbox", mails=[_mail(file) for file in files])
 
