@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import islice
 
 from upsell.engine.campaigns import (
     Ask,
@@ -71,7 +73,8 @@ def decide(
 ) -> Decision:
     """Return the best campaign for this occasion, and why each candidate lost.
 
-    Only candidates are looked at: campaigns with a trigger in the occasion, best first.
+    Only candidates are looked at: campaigns with a trigger in the occasion, best first, and
+    none below the sixteen among which the winner was found.
     ``explain`` gives a reason for every campaign and names the same winner.
 
     Args:
@@ -92,14 +95,12 @@ def decide(
         return Decision(reason=refusal, version=index.version)
     view = View.of(occasion, now=now, history=history, policy=policy)
     passed_over: dict[CampaignId, ReasonCode] = {}
-    qualified: list[CampaignSpec] = []
-    for spec in index.candidates(view):
-        reason = first_refusal(spec, view)
-        if reason is None:
-            qualified.append(spec)
-        else:
-            passed_over[spec.id] = reason
-    chosen = choose(qualified, view, ask, passed_over)
+    qualified = _qualified(index, view, passed_over)
+    chosen: Candidate | None = None
+    batch = list(islice(qualified, FIRST_BATCH))
+    while batch and chosen is None:
+        chosen = _choose(batch, view, ask, passed_over)
+        batch = list(qualified) if chosen is None else []
     return Decision(
         chosen=chosen,
         reason="" if chosen else Reason.NO_MATCH,
@@ -108,31 +109,34 @@ def decide(
     )
 
 
-def choose(
-    qualified: list[CampaignSpec],
+def _qualified(
+    index: CampaignIndex, view: View, passed_over: dict[CampaignId, ReasonCode]
+) -> Iterator[CampaignSpec]:
+    """Yield the candidates that pass every check before asking; note why the others do not."""
+    for spec in index.candidates(view):
+        reason = first_refusal(spec, view)
+        if reason is None:
+            yield spec
+        else:
+            passed_over[spec.id] = reason
+
+
+def _choose(
+    batch: list[CampaignSpec],
     view: View,
     ask: Ask,
     passed_over: dict[CampaignId, ReasonCode],
 ) -> Candidate | None:
-    """Return the first of the qualified that can be promised; note why the others lost.
-
-    Asks once for the first sixteen, and once more for the rest only when those are gone.
-    """
+    """Return the first of the batch that can be promised; note why the others lost."""
     chosen: Candidate | None = None
-    for batch in (qualified[:FIRST_BATCH], qualified[FIRST_BATCH:]):
-        if not batch:
-            continue
+    answers = ask(list(dict.fromkeys(want for spec in batch for want in wanted(spec, view))))
+    for spec in batch:
         if chosen is not None:
-            passed_over.update((spec.id, Reason.OUTRANKED) for spec in batch)
+            passed_over[spec.id] = Reason.OUTRANKED
             continue
-        answers = ask(list(dict.fromkeys(want for spec in batch for want in wanted(spec, view))))
-        for spec in batch:
-            if chosen is not None:
-                passed_over[spec.id] = Reason.OUTRANKED
-                continue
-            outcome = evaluate(spec, view, answers)
-            if isinstance(outcome, Candidate):
-                chosen = outcome
-            else:
-                passed_over[spec.id] = outcome
+        outcome = evaluate(spec, view, answers)
+        if isinstance(outcome, Candidate):
+            chosen = outcome
+        else:
+            passed_over[spec.id] = outcome
     return chosen

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -69,13 +69,14 @@ class View:
         cls, occasion: Occasion, *, now: datetime, history: History, policy: ChannelPolicy
     ) -> View:
         """Sum up an occasion. Cost: lines times their categories."""
-        lines = tuple(line for line in occasion.lines if line.live_quantity > 0)
+        lines = tuple(line for line in occasion.lines if line.quantity > line.returned)
         units: dict[Key, int] = {}
         exact: dict[Ref, int] = {}
         for line in lines:
-            exact[line.product.ref] = exact.get(line.product.ref, 0) + line.live_quantity
-            for key in keys_of(line.product):
-                units[key] = units.get(key, 0) + line.live_quantity
+            product, live = line.product, line.quantity - line.returned
+            exact[product.ref] = exact.get(product.ref, 0) + live
+            for key in keys_of(product):
+                units[key] = units.get(key, 0) + live
         return cls(
             occasion=occasion,
             now=now,
@@ -88,17 +89,26 @@ class View:
         )
 
 
-def keys_of(product: Product) -> Iterator[Key]:
-    """Yield everything a trigger or an exclusion could name of a product."""
-    yield TriggerKind.PRODUCT, product.ref
+def keys_of(product: Product) -> list[Key]:
+    """Return everything a trigger or an exclusion could name of a product."""
+    keys: list[Key] = [(_PRODUCT, product.ref)]
     if product.parent_ref and product.parent_ref != product.ref:
-        yield TriggerKind.PRODUCT, product.parent_ref
-    for ref in product.category_refs:
-        yield TriggerKind.CATEGORY, ref
+        keys.append((_PRODUCT, product.parent_ref))
+    if product.category_refs:
+        keys += [(_CATEGORY, ref) for ref in product.category_refs]
     if product.brand_ref:
-        yield TriggerKind.BRAND, product.brand_ref
-    for tag in product.tags:
-        yield TriggerKind.TAG, tag
+        keys.append((_BRAND, product.brand_ref))
+    if product.tags:
+        keys += [(_TAG, tag) for tag in product.tags]
+    return keys
+
+
+_PRODUCT, _CATEGORY, _BRAND, _TAG = (
+    TriggerKind.PRODUCT,
+    TriggerKind.CATEGORY,
+    TriggerKind.BRAND,
+    TriggerKind.TAG,
+)
 
 
 # ------------------------------------------------------------------ before asking

@@ -34,6 +34,8 @@ class CampaignQuerySet(VersionedQuerySet):
 class Campaign(Versioned):
     """What may be offered, when, to whom and at what price."""
 
+    campaign_in = "pk"
+
     class Status(models.TextChoices):
         OFF = engine.Status.OFF.value, _("off")
         STAFF_ONLY = engine.Status.STAFF_ONLY.value, _("staff only")
@@ -163,6 +165,8 @@ class Campaign(Versioned):
     archived = models.BooleanField(_("archived"), default=False)
     # Number of the newest revision.
     revision = models.PositiveIntegerField(default=0, editable=False)
+    # The set's version in which this row or a child row last changed; an index follows it.
+    changed_in = models.BigIntegerField(default=1, db_index=True, editable=False)
     # Moved by edits of staff or API alone, never by counters: it ranks.
     edited_at = models.DateTimeField(_("edited"), default=timezone.now)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
@@ -206,6 +210,8 @@ class Campaign(Versioned):
 class CampaignTrigger(Versioned):
     """A product, category, brand or tag that makes a campaign qualify."""
 
+    campaign_in = "campaign_id"
+
     class Kind(models.TextChoices):
         ALWAYS = engine.TriggerKind.ALWAYS.value, _("every order")
         PRODUCT = engine.TriggerKind.PRODUCT.value, _("product")
@@ -242,6 +248,8 @@ class CampaignTrigger(Versioned):
 
 class CampaignExclusion(Versioned):
     """A product, category, brand or tag whose presence rules a campaign out."""
+
+    campaign_in = "campaign_id"
 
     class Kind(models.TextChoices):
         PRODUCT = engine.TriggerKind.PRODUCT.value, _("product")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from babel.numbers import format_currency
@@ -15,14 +17,18 @@ from upsell.models.tokens import undo_token
 from upsell.ports import Occasion
 
 
-def shown_money(amount: Any, currency: str) -> str:
+def shown_money(amount: Decimal, currency: str) -> str:
     """Return an amount as the reader's language writes it, with ISO 4217 places."""
-    locale = translation.to_locale(translation.get_language() or "en")
+    return _formatted(amount, currency, translation.get_language() or "en")
+
+
+@lru_cache(maxsize=4096)
+def _formatted(amount: Decimal, currency: str, language: str) -> str:
     return str(
         format_currency(
             round_money(amount, currency),
             currency,
-            locale=locale,
+            locale=translation.to_locale(language),
             currency_digits=False,
             decimal_quantization=False,
         )

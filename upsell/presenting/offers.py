@@ -103,8 +103,10 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
     product = terms["product"]
     acceptance = page.acceptance
 
+    here = reverse("upsell:offer", args=[token])
+
     def address(name: str) -> str:
-        return reverse(f"upsell:{name}", args=[token])
+        return f"{here}{name}/"  # the names below it are public
 
     def money(amount: Decimal) -> str:
         return shown_money(amount, offer.currency)
@@ -146,7 +148,7 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         undo_url=address("undo"),
         status_url=address("status"),
         return_url=address("return"),
-        page_url=address("offer"),
+        page_url=here,
         terms_url=str(conf.get("UPSELL_TERMS_URL")),
         returns_url=str(conf.get("UPSELL_RETURNS_URL")),
         total_after=money(acceptance.total_after_gross) if acceptance else "",

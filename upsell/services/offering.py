@@ -14,7 +14,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.http import HttpRequest
 
 from upsell import clock, conf, queries, signals, snapshots
@@ -193,8 +193,12 @@ def _decided(
     started = time.monotonic()
     shop = conf.shop()
     occasion = shop.order(order_ref)
-    version, seen = queries.version_and_seen(snapshots.customer_keys(occasion.customer))
+    keys = snapshots.customer_keys(occasion.customer)
+    remembers = snapshots.remembers()
+    version, seen = queries.version_and_seen(keys if remembers else ())
     index = snapshots.index(version)
+    if index.remembers and not remembers:  # the first decision after such a campaign came
+        version, seen = queries.version_and_seen(keys)
     ports = Ports(
         shop=shop,
         occasion=occasion,
@@ -221,6 +225,13 @@ def _decided(
     except _OutOfTime:
         logger.warning("deciding order %s took longer than %s s", order_ref, budget)
         answer = EngineDecision(reason=Reason.TIMEOUT, version=version)
+    except DatabaseError:
+        raise
+    except Exception:
+        # The host's ports are foreign code. No offer is the safe answer, and the next ask tries
+        # again; why there was none stands in the decision.
+        logger.exception("order %s could not be decided", order_ref)
+        answer = EngineDecision(reason=Reason.ERROR, version=version)
     try:
         with transaction.atomic():
             if earlier is not None and earlier.decision is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import Any
 
 from django import template
@@ -10,7 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.safestring import SafeString
 
 from upsell import clock, conf
 from upsell.presenting.offers import shown_offer
@@ -37,21 +38,26 @@ def upsell_offer(context: Any, order: object = None, *, lazy: bool = False) -> S
             return render_to_string(
                 "upsell/includes/lazy.html", {"fragment_url": reverse("upsell:fragment")}
             )
-        with transaction.atomic():
-            return _rendered(request, order)
+        # In the host's transaction an error of ours must not poison the host's work; where none
+        # is open, none is begun: a page that reads takes no lock.
+        inside = transaction.get_connection().in_atomic_block
+        with transaction.atomic() if inside else nullcontext():
+            return _rendered(context, request, order)
     except Exception:
         # The last door before the host's thank-you page: nothing of ours may pass it.
         logger.exception("the offer could not be rendered")
         return ""
 
 
-def _rendered(request: HttpRequest, order: object) -> SafeString | str:
+def _rendered(context: Any, request: HttpRequest, order: object) -> SafeString | str:
     shop = conf.shop()
     order_ref = shop.ref(order)
     page = offering.page_for_request(request, order_ref)
     shown = None if page is None else shown_offer(page, now=clock.now())
     if shown is None or shown.state in {"declined", "expired", "revoked"}:
         return ""
-    return mark_safe(  # noqa: S308 - rendered by our own template, which escapes
-        render_to_string("upsell/includes/offer.html", {"offer": shown}, request=request)
-    )
+    # As Django's inclusion tags do: the host's context processors are not run again.
+    values = {"offer": shown, "request": request, "csrf_token": context.get("csrf_token")}
+    found = context.template.engine.get_template("upsell/includes/offer.html")
+    rendered: SafeString = found.render(context.new(values))
+    return rendered
