@@ -58,12 +58,16 @@ def order(
 ) -> Order:
     """Place an order; ``charged`` gives a line's gross where a discount lowered it."""
     placed_at: datetime = options.pop("placed_at", timezone.now())
-    options = {"payment_method": "card", "card": "card_ok", "paid": True} | options
+    options = {
+        "payment_method": "card",
+        "card": "card_ok",
+        "paid": True,
+        "email": "buyer@example.org",
+        "street": "Street 1",
+    } | options
     made = Order.objects.create(
         number=f"1{Order.objects.count():03}",
         channel=Channel.objects.get(code="web"),
-        email="buyer@example.org",
-        street="Street 1",
         currency="EUR",
         placed_at=placed_at,
         **options,
@@ -82,10 +86,12 @@ def order(
             quantity=quantity,
             unit_net=unit,
             unit_gross=product.price,
+            tax_rate=product.tax_rate,
             total_net=net,
             total_gross=gross,
             before_net=unit * quantity,
             before_gross=before,
+            coupon_gross=before - gross,
         )
         made.total_net += net
         made.total_gross += gross

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import django
@@ -15,18 +16,20 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+# Give each of two runs at once on one server a name of its own.
+_RUN = os.environ.get("UPSELL_TEST_RUN", "")
 _SERVERS = {
     "postgres": {
         "ENGINE": "django.db.backends.postgresql",
         "HOST": os.environ.get("UPSELL_TEST_POSTGRES", "127.0.0.1"),
         "USER": os.environ.get("UPSELL_TEST_POSTGRES_USER", "postgres"),
-        "NAME": "upsell",
+        "NAME": f"upsell{_RUN}",
     },
     "mariadb": {
         "ENGINE": "django.db.backends.mysql",
         "HOST": os.environ.get("UPSELL_TEST_MARIADB", "127.0.0.1"),
         "USER": os.environ.get("UPSELL_TEST_MARIADB_USER", "root"),
-        "NAME": "upsell",
+        "NAME": f"upsell{_RUN}",
         "OPTIONS": {"charset": "utf8mb4", "isolation_level": "read committed"},
     },
 }
@@ -36,7 +39,7 @@ DATABASES: dict[str, dict[str, object]] = {
         {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": Path(__file__).parent / "test.sqlite3",
-            "TEST": {"NAME": Path(__file__).parent / "running.sqlite3"},
+            "TEST": {"NAME": Path(tempfile.gettempdir()) / f"upsell-tests-{os.getpid()}.sqlite3"},
             "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
         },
     )

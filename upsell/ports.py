@@ -10,7 +10,13 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from upsell.engine.money import allocate, exponent, minor_units, round_money, share_of_units
-from upsell.engine.quoting import credit, order_version
+from upsell.engine.quoting import (
+    credit,
+    ensure_as_quoted,
+    gross_price,
+    order_version,
+    plan_change,
+)
 from upsell.engine.types import (
     Applied,
     Availability,
@@ -71,9 +77,12 @@ __all__ = [
     "TaxLine",
     "allocate",
     "credit",
+    "ensure_as_quoted",
     "exponent",
+    "gross_price",
     "minor_units",
     "order_version",
+    "plan_change",
     "round_money",
     "share_of_units",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from upsell.engine.campaigns import PriceRule, RuleKind
 from upsell.engine.money import round_money, share_of_units
-from upsell.engine.types import Line, Price
+from upsell.engine.types import Change, Line, Occasion, Price, Quote, TaxLine
+from upsell.exceptions import Refused
 
 
 def credit(line: Line, *, units: int) -> Price:
@@ -148,3 +149,79 @@ def amount_due(*, line: Price, shipping: Price, credit: Price) -> Price:
     (Decimal('300'), Decimal('250'), Decimal('50'))
     """
     return line + shipping - credit
+
+
+def gross_price(gross: Decimal, *, rate: Decimal, currency: str) -> Price:
+    """Return a price of which the tax is in it; its tax code is the rate, always written alike.
+
+    >>> price = gross_price(Decimal("9.99"), rate=Decimal("0.2000"), currency="EUR")
+    >>> price.net, price.tax, price.tax_code
+    (Decimal('8.33'), Decimal('1.66'), '0.2')
+    """
+    net = round_money(gross / (1 + rate), currency)
+    code = format(rate.normalize(), "f")
+    return Price(currency=currency, net=net, gross=gross, tax_code=code)
+
+
+def plan_change(
+    change: Change, order: Occasion, *, tax_code: str, rate_of: Callable[[str], Decimal]
+) -> Quote:
+    """Return what a change costs on an order as it stands: the whole of a shop's ``quote``.
+
+    For shops that keep, with each line, what was charged for it. ``quote`` and ``apply``
+    call it on the same order and so cannot disagree.
+
+    Args:
+        change: What the buyer was promised.
+        order: The order now, its lines with what was paid for them.
+        tax_code: Of the offered product, today.
+        rate_of: Turns the tax code of a price into its rate, 0.2 for 20 %.
+
+    Raises:
+        Refused: ``order_changed``: a line that leaves is gone, locked, or has fewer units left.
+    """
+    line, lines = change.unit.times(change.quantity), {row.ref: row for row in order.lines}
+    taxes = {tax_code: line.tax + change.shipping.tax}
+    credited = Price.zero(order.currency)
+    for part in change.replaces:
+        row = lines.get(part.line_ref)
+        if row is None or row.locked_reason or row.live_quantity < part.quantity:
+            raise Refused("order_changed", f"line {part.line_ref} cannot leave the order")
+        paid = credit(row, units=part.quantity)
+        credited += paid
+        taxes[paid.tax_code] = taxes.get(paid.tax_code, Decimal(0)) - paid.tax
+    return Quote(
+        change_id=change.id,
+        unit=change.unit,
+        line=line,
+        credit=credited,
+        shipping=change.shipping,
+        amount_due=amount_due(line=line, shipping=change.shipping, credit=credited),
+        tax_lines=tuple(
+            TaxLine(label="VAT", rate=rate_of(code), amount=tax) for code, tax in taxes.items()
+        ),
+        order_version=order.version,
+    )
+
+
+def ensure_as_quoted(plan: Quote, quote: Quote, order: Occasion) -> None:
+    """Refuse to apply what is not, to the cent, what the buyer was quoted.
+
+    Raises:
+        Refused: ``order_released``, ``order_changed`` or ``product_unavailable``.
+    """
+    if order.released:
+        raise Refused("order_released", f"order {order.number} is packed")
+    if order.cancelled or order.closed_reason:
+        raise Refused("order_changed", f"order {order.number} may not change")
+    if not plan.available:
+        raise Refused(plan.reason or "product_unavailable")
+    # Not the tax codes: a quote that was stored and read again need not carry them.
+    due, promised = plan.amount_due, quote.amount_due
+    if (plan.order_version, due.currency, due.net, due.gross) != (
+        quote.order_version,
+        promised.currency,
+        promised.net,
+        promised.gross,
+    ):
+        raise Refused("order_changed", f"order {order.number} is not what was quoted")

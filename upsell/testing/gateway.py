@@ -40,14 +40,14 @@ CARDS: Mapping[str, str] = {
     "card_refund_refused": "is charged, and refuses refunds",
 }
 
-_TABLES = """
-create table if not exists charges (key text primary key, body text not null,
-  order_ref text not null, amount text not null, currency text not null,
-  credential text not null, state text not null,
-  reference text not null unique);
-create table if not exists refunds (key text primary key, reference text not null,
-  amount text not null, currency text not null);
-"""
+_TABLES = (
+    "create table if not exists charges (key text primary key, body text not null,"
+    " order_ref text not null, amount text not null, currency text not null,"
+    " credential text not null, state text not null, reference text not null unique)",
+    "create table if not exists refunds (key text primary key, reference text not null,"
+    " amount text not null, currency text not null)",
+    "create table if not exists returns (reference text primary key, url text not null)",
+)
 
 
 class LedgerGateway(BaseGateway):
@@ -84,16 +84,16 @@ class LedgerGateway(BaseGateway):
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
         body = json.dumps([request.order_ref, str(request.amount), request.currency])
+        card = request.credential
+        if card == "card_hang":
+            time.sleep(self.hang_seconds)
+            return ChargeResult(state=ChargeState.UNKNOWN)
         with self._ledger() as ledger:
             known = self._by(ledger, "key", request.key)
             if known is not None:
                 if known["body"] != body:
                     return ChargeResult(state=ChargeState.DECLINED, decline_code="configuration")
                 return self._result(known)
-            card = request.credential
-            if card == "card_hang":
-                time.sleep(self.hang_seconds)
-                return ChargeResult(state=ChargeState.UNKNOWN)
             state = {
                 "card_declined": ChargeState.DECLINED,
                 "card_challenge": ChargeState.REQUIRES_ACTION,
@@ -109,14 +109,12 @@ class LedgerGateway(BaseGateway):
                     request.currency,
                     card,
                     state.value,
-                    f"ch_{uuid.uuid4().hex}",
+                    reference := f"ch_{uuid.uuid4().hex}",
                 ),
             )
-            ledger.commit()
-            if card == "card_lost":
-                return ChargeResult(state=ChargeState.UNKNOWN)
+            ledger.execute("insert into returns values (?, ?)", (reference, request.return_url))
             made = self._by(ledger, "key", request.key)
-        if made is None:
+        if made is None or card == "card_lost":
             return ChargeResult(state=ChargeState.UNKNOWN)
         return self._result(made)
 
@@ -133,6 +131,14 @@ class LedgerGateway(BaseGateway):
     def cancel(self, reference: str, key: str) -> ChargeResult:
         return self.answer_challenge(reference, paid=False)
 
+    def back_from(self, reference: str) -> str:
+        """Return where the bank's page sends the buyer back to; empty = it was not told."""
+        with self._ledger() as ledger:
+            row = ledger.execute(
+                "select url from returns where reference = ?", (reference,)
+            ).fetchone()
+        return str(row[0]) if row else ""
+
     def answer_challenge(self, reference: str, *, paid: bool) -> ChargeResult:
         """Let the buyer confirm, or give up; a charge that is settled already stays as it is."""
         state = ChargeState.CAPTURED if paid else ChargeState.DECLINED
@@ -141,7 +147,6 @@ class LedgerGateway(BaseGateway):
                 "update charges set state = ? where reference = ? and state = 'REQUIRES_ACTION'",
                 (state.value, reference),
             )
-            ledger.commit()
         return self.resume(reference)
 
     def refund(self, reference: str, amount: Decimal, currency: str, key: str) -> RefundResult:
@@ -161,7 +166,6 @@ class LedgerGateway(BaseGateway):
             ledger.execute(
                 "insert into refunds values (?, ?, ?, ?)", (key, reference, str(amount), currency)
             )
-            ledger.commit()
         return RefundResult(state=RefundState.REFUNDED, reference=f"re_{key}")
 
     def charged(self, order_ref: str) -> Decimal:
@@ -210,16 +214,24 @@ class LedgerGateway(BaseGateway):
 
     @contextmanager
     def _ledger(self) -> Iterator[sqlite3.Connection]:
+        """Open the ledger in one transaction that nobody else writes in; commit at the end.
+
+        The lock is taken before the first read: of twelve who ask at once under one key, one
+        finds nothing and writes, and eleven find what it wrote.
+        """
         path = (
             self.ledger_path
             or os.environ.get("UPSELL_TEST_LEDGER")
             or str(Path(tempfile.gettempdir()) / "upsell-ledger.sqlite3")
         )
-        ledger = sqlite3.connect(path, timeout=20, isolation_level="IMMEDIATE")
+        ledger = sqlite3.connect(path, timeout=20, isolation_level=None)
         ledger.row_factory = sqlite3.Row
         try:
-            ledger.executescript(_TABLES)
+            ledger.execute("begin immediate")
+            for table in _TABLES:
+                ledger.execute(table)
             yield ledger
+            ledger.execute("commit")
         finally:
             ledger.close()
 
