@@ -25,6 +25,7 @@ from upsell.services import (
     undoing,
 )
 from upsell.services.refunding import split
+from upsell.testing.gateway import LedgerGateway
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
@@ -417,32 +418,47 @@ def test_a_stale_quote_number_is_asked_again():
     assert refused.value.code == "quote_changed"
 
 
-def test_t4_the_first_view_takes_at_most_eight_statements_and_the_second_one(
-    django_assert_max_num_queries, monkeypatch
-):
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_gateway_that_raises_has_perhaps_charged(when, gateway, monkeypatch):
     products = catalogue()
     campaign(products["CA"])
-    warm, placed = order(products), order(products)
-    offered(warm)
-    shop_ports = ("order", "products", "availability", "purchases", "quote")
-    from upsell import conf  # noqa: PLC0415
+    placed = order(products)
+    offer = offered(placed)
+    charge = LedgerGateway.charge
 
-    shop = conf.shop()
-    answers = {name: getattr(shop, name) for name in shop_ports}
-    remembered = answers["order"](str(placed.pk))
-    plan = {"products": None, "availability": None}
-    refs = [str(products["CA"].pk)]
-    plan["products"] = answers["products"](refs)
-    plan["availability"] = answers["availability"]([(refs[0], 1)], remembered)
-    monkeypatch.setattr(shop, "order", lambda ref: remembered)
-    monkeypatch.setattr(shop, "products", lambda refs: plan["products"])
-    monkeypatch.setattr(shop, "availability", lambda wanted, occasion: plan["availability"])
-    monkeypatch.setattr(shop, "purchases", lambda customer, since, limit: ())
-    asked_before = Offer.objects.count()
+    def raises(self, request):
+        if when == "after":
+            charge(self, request)
+        raise ConnectionResetError
 
-    with django_assert_max_num_queries(8 + 6):  # the shop's quote and our savepoint beside ours
-        offered(placed)
-    with django_assert_max_num_queries(1):
-        offered(placed)
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerGateway, "charge", raises)
+        assert accept(offer).state == "ACCEPTING"
+    for seconds in (31, 91, 300):
+        reconciling.reconcile(now=timezone.now() + timedelta(seconds=seconds))
 
-    assert Offer.objects.count() == asked_before + 1
+    offer.refresh_from_db()
+    placed.refresh_from_db()
+    assert (offer.state, placed.total_gross) == {
+        "before": ("SHOWN", Decimal(600)),
+        "after": ("ACCEPTED", Decimal(624)),
+    }[when]
+
+
+def test_a_gateway_that_raises_at_a_refund_is_asked_again(gateway, monkeypatch):
+    products = catalogue()
+    campaign(products["CA"])
+    offer = accept(offered(order(products)))
+
+    def raises(self, *args):
+        raise ConnectionResetError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LedgerGateway, "refund", raises)
+        undoing.undo(token=undo_token(offer), trusted=False)
+    assert Refund.objects.get().state == "PENDING"
+
+    reconciling.reconcile(now=timezone.now() + timedelta(minutes=2))
+
+    assert Refund.objects.get().state == "DONE"
+    assert gateway.charged(offer.order_ref) == 0

@@ -42,7 +42,6 @@ class Attempt(models.Model):
     charge_state = models.CharField(_("provider says"), max_length=20, blank=True)
     decline_code = models.CharField(_("declined for"), max_length=64, blank=True)
     hold = models.CharField(_("stock held"), max_length=190, blank=True)
-    return_url = models.CharField(max_length=500, blank=True)
     action_url = models.CharField(max_length=1000, blank=True)
     started_at = models.DateTimeField(_("started"))
     # Set in the same commit that decides to call the provider: before it, nothing was asked.

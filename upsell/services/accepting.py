@@ -65,16 +65,12 @@ def accept(*, token: str, quote_number: int, trusted: bool, return_url: str = ""
         OfferNotAcceptable: With the code to answer, ``quote_changed`` among them.
         ChargeDeclined: The provider refused; nothing was charged.
     """
-    begun = retried(
-        lambda: _begin(
-            token=token, quote_number=quote_number, trusted=trusted, return_url=return_url
-        )
-    )
+    begun = retried(lambda: _begin(token=token, quote_number=quote_number, trusted=trusted))
     if begun.refusal:
         raise OfferNotAcceptable(begun.refusal, f"offer {begun.offer.pk}: {begun.refusal}")
     if begun.attempt_id is None:
         return begun.offer
-    return fulfilling.charge(attempt_id=begun.attempt_id)
+    return fulfilling.charge(attempt_id=begun.attempt_id, return_url=return_url)
 
 
 def retried(work: Callable[[], Outcome], *, times: int = 3) -> Outcome:
@@ -105,7 +101,7 @@ def locked(**lookup: object) -> Offer:
     return offer
 
 
-def _begin(*, token: str, quote_number: int, trusted: bool, return_url: str) -> _Begun:
+def _begin(*, token: str, quote_number: int, trusted: bool) -> _Begun:
     with transaction.atomic(durable=True):
         offer = locked(token_hash=hashed(token))
         now = clock.database_now()
@@ -130,7 +126,6 @@ def _begin(*, token: str, quote_number: int, trusted: bool, return_url: str) -> 
             now=now,
             quote_number=quote_number,
             trusted=trusted,
-            return_url=return_url,
         )
 
 
@@ -186,7 +181,6 @@ def _quote_and_hold(
     now: datetime,
     quote_number: int,
     trusted: bool,
-    return_url: str,
 ) -> _Begun:
     shop, change = conf.shop(), snapshots.change_of(offer)
     quote = shop.quote(change)
@@ -211,7 +205,7 @@ def _quote_and_hold(
             hold = shop.hold(change, quote) if shop.shares_database else ""
     except Refused as refused:
         return _failed(offer, refused.reason, now=now)
-    attempt = _attempt(offer, shown, occasion, hold=hold, now=now, return_url=return_url)
+    attempt = _attempt(offer, shown, occasion, hold=hold, now=now)
     return _Begun(offer=offer, attempt_id=attempt.pk)
 
 
@@ -238,7 +232,6 @@ def _attempt(
     *,
     hold: str,
     now: datetime,
-    return_url: str,
 ) -> Attempt:
     key = uuid.uuid4()
     offer.attempts_made += 1
@@ -258,7 +251,6 @@ def _attempt(
         amount=quote.due_gross,
         currency=quote.currency,
         hold=hold,
-        return_url=return_url,
         started_at=now,
         next_look_at=now + after,
     )

@@ -11,7 +11,6 @@ from upsell.models import Offer
 from upsell.models.tokens import hashed
 from upsell.services import recording
 from upsell.services.accepting import locked, retried
-from upsell.services.fulfilling import enqueue
 
 
 def decline(*, token: str) -> Offer:
@@ -42,6 +41,4 @@ def _declined(token: str) -> tuple[Offer, str]:
             recording.move(offer, "EXPIRED", at=now)
             return offer, "expired"
         recording.move(offer, "DECLINED", at=now, actor="buyer")
-        if offer.hold_requested_at is not None:
-            enqueue(offer, ["HOLD_RELEASE"], now=now)
         return offer, ""

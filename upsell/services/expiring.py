@@ -10,7 +10,6 @@ from upsell import clock
 from upsell.engine import states
 from upsell.models import Offer
 from upsell.services import recording
-from upsell.services.fulfilling import enqueue
 
 
 def expire_due(*, now: datetime | None = None, limit: int = 500) -> int:
@@ -27,6 +26,4 @@ def _expired(offer_id: int, *, now: datetime | None) -> bool:
         if offer.state not in states.UNANSWERED or offer.expires_at > told:
             return False
         recording.move(offer, "EXPIRED", at=told, actor="system")
-        if offer.hold_requested_at is not None:
-            enqueue(offer, ["HOLD_RELEASE"], now=told)
         return True

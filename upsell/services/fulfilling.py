@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from upsell import clock, conf, signals, snapshots
 from upsell.engine.money import minor_units
 from upsell.exceptions import ChargeDeclined, OfferNotFound, Refused
-from upsell.models import Acceptance, Attempt, Offer, OutboxMessage, Refund
+from upsell.models import Acceptance, Attempt, Offer, Refund
 from upsell.models.tokens import hashed
 from upsell.ports import (
     Applied,
@@ -33,15 +34,18 @@ _WAITS = {ChargeState.REQUIRES_ACTION, ChargeState.PENDING}
 _TAKES = {"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"}
 
 
-def charge(*, attempt_id: int) -> Offer:
+def charge(*, attempt_id: int, return_url: str = "") -> Offer:
     """Collect what an attempt is for, then settle it. Only the accepting request calls this.
+
+    ``return_url`` is where a challenge sends the buyer back to. It opens the offer, so it is
+    handed on and never stored.
 
     Raises:
         ChargeDeclined: The provider refused; nothing was charged, the order is as it was.
     """
     attempt = Attempt.objects.select_related("quote", "offer__decision").get(pk=attempt_id)
     gateway = _gateway_to_ask(attempt)
-    result = _nothing_to_ask(attempt) if gateway is None else _asked(attempt, gateway)
+    result = _asked(attempt, gateway, return_url) if gateway else _nothing_to_ask(attempt)
     offer = settle(attempt_id=attempt_id, result=result)
     if result.state is ChargeState.DECLINED and offer.state in {"SHOWN", "FAILED", "EXPIRED"}:
         raise ChargeDeclined(result.public_message)
@@ -89,7 +93,7 @@ def resume(*, token: str) -> Offer:
     gateway = conf.gateway_by_slug(attempt.gateway)
     if gateway is None or not attempt.reference:
         return settle(attempt_id=attempt.pk)
-    result = gateway.resume(attempt.reference)
+    result = answer_of(partial(gateway.resume, attempt.reference), attempt)
     offer = settle(attempt_id=attempt.pk, result=result)
     if result.state is ChargeState.DECLINED and offer.state in {"SHOWN", "FAILED", "EXPIRED"}:
         raise ChargeDeclined(result.public_message)
@@ -122,7 +126,7 @@ def _nothing_to_ask(attempt: Attempt) -> ChargeResult:
     )
 
 
-def _asked(attempt: Attempt, gateway: Gateway) -> ChargeResult:
+def _asked(attempt: Attempt, gateway: Gateway, return_url: str) -> ChargeResult:
     """Charge under the attempt's key; once more with the same key where the answer was lost."""
     occasion = snapshots.gather(attempt.offer.order_ref or "")
     collection = gateway.collection(occasion, attempt.amount, attempt.currency, trusted=True)
@@ -134,7 +138,7 @@ def _asked(attempt: Attempt, gateway: Gateway) -> ChargeResult:
         currency=attempt.currency,
         minor_units=minor_units(attempt.amount, attempt.currency),
         credential=collection.credential,
-        return_url=attempt.return_url,
+        return_url=return_url,
         description=occasion.number,
         metadata={
             "key": attempt.key,
@@ -143,11 +147,21 @@ def _asked(attempt: Attempt, gateway: Gateway) -> ChargeResult:
         },
     )
     Attempt.objects.filter(pk=attempt.pk, asked_at=None).update(asked_at=clock.now())
-    result = gateway.charge(request)
+    result = answer_of(partial(gateway.charge, request), attempt)
     if result.state is ChargeState.UNKNOWN:
         time.sleep(float(conf.get("UPSELL_UNKNOWN_RETRY_SECONDS")))
-        result = gateway.charge(request)
+        result = answer_of(partial(gateway.charge, request), attempt)
     return result
+
+
+def answer_of(call: Callable[[], ChargeResult], attempt: Attempt) -> ChargeResult:
+    """Return what a gateway answers; one that raises may have charged, so that is UNKNOWN."""
+    try:
+        return call()
+    except Exception:
+        # The gateway is foreign code, and must not raise for the network.
+        logger.exception("attempt %s: the gateway raised", attempt.pk)
+        return ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
 
 
 def _is_what_was_asked(attempt: Attempt, result: ChargeResult) -> bool:
@@ -255,27 +269,12 @@ def _accepted(
     )
     if terms.confirmation_mail:
         kinds.append("CONFIRMATION")
-    if offer.hold_requested_at is not None:
-        kinds.append("HOLD_RELEASE")
-    enqueue(offer, kinds, now=now)
+    recording.enqueue(offer, kinds, now=now)
 
 
 def change_order(offer: Offer) -> str:
     """Return the order an offer is for."""
     return offer.order_ref or offer.occasion_ref
-
-
-def enqueue(offer: Offer, kinds: list[str], *, now: datetime) -> None:
-    """Write what must be told, once per offer and kind, in the transaction that made it true."""
-    OutboxMessage.objects.bulk_create(
-        [
-            OutboxMessage(
-                key=f"o:{offer.pk}:{kind}", offer=offer, kind=kind, not_before=now, created_at=now
-            )
-            for kind in kinds
-        ],
-        ignore_conflicts=True,
-    )
 
 
 def _late(offer: Offer, attempt: Attempt, result: ChargeResult, *, now: datetime) -> int | None:
@@ -384,8 +383,6 @@ def release(*, attempt_id: int, state: str, code: str = "", expired: bool = Fals
         if following == "FAILED":
             offer.failure_code = "payment_declined"
         recording.move(offer, following, at=now, reason=reason, fields=["failure_code"])
-        if following != "SHOWN" and offer.hold_requested_at is not None:
-            enqueue(offer, ["HOLD_RELEASE"], now=now)
     return offer
 
 

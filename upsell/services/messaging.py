@@ -28,12 +28,13 @@ TRIES = 8
 def send_due(*, now: datetime | None = None, limit: int = 200) -> int:
     """Send what is due; return how many were. Safe in parallel: each row is claimed first.
 
-    A mail killed before it was handed over is sent later, once; killed while it was being
-    handed over it is UNKNOWN and never sent again.
+    At least once: the buyer has a right to the confirmation of a purchase, and a hold must
+    be let go. What a killed process had in its hands is claimed again after its lease; a mail
+    then has the same Message-ID, by which mail servers drop the second.
     """
     told = now or clock.database_now()
     OutboxMessage.objects.filter(state="SENDING", lease_until__lte=told).update(
-        state="UNKNOWN", reason="interrupted"
+        state="PENDING", lease_until=None, reason="interrupted"
     )
     due = (
         OutboxMessage.objects.filter(state="PENDING", not_before__lte=told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
@@ -79,7 +80,8 @@ def _looked_at(attempt_id: int, *, now: datetime) -> str:
     if result.state in {ChargeState.REQUIRES_ACTION, ChargeState.PENDING}:
         if not over:
             return fulfilling.settle(attempt_id=attempt.pk, result=result).state.lower()
-        return _challenge_over(attempt, gateway.cancel(attempt.reference or "", attempt.key))
+        cancel = partial(gateway.cancel, attempt.reference or "", attempt.key)
+        return _challenge_over(attempt, fulfilling.answer_of(cancel, attempt))
     if result.state is ChargeState.UNKNOWN:
         return _unknown(attempt, now=now)
     return fulfilling.settle(attempt_id=attempt.pk, result=result).state.lower()

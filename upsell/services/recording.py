@@ -14,7 +14,7 @@ from django.dispatch import Signal
 from upsell import signals
 from upsell.engine import states
 from upsell.exceptions import IllegalTransition
-from upsell.models import Offer, OfferEvent
+from upsell.models import Offer, OfferEvent, OutboxMessage
 
 logger = logging.getLogger("upsell")
 
@@ -73,7 +73,8 @@ def move(
     """Take an offer to its next state, by condition, with its row in the log and its signal.
 
     The caller holds the row's lock where the database has locks; the condition on the
-    state makes it safe where it has none. ``fields`` are saved along.
+    state makes it safe where it has none. ``fields`` are saved along. Whoever leaves the
+    open states lets the host's fulfilment go.
 
     Raises:
         IllegalTransition: The state may not follow, or somebody else moved it meanwhile.
@@ -108,7 +109,23 @@ def move(
         )
     )
     append(extra)
+    leaves = before in states.OPEN and following not in states.OPEN
+    if leaves and offer.hold_requested_at is not None:
+        enqueue(offer, ["HOLD_RELEASE"], now=at)
     announce(offer, following, at=at, code=reason)
+
+
+def enqueue(offer: Offer, kinds: list[str], *, now: datetime) -> None:
+    """Write what must be told, once per offer and kind, in the transaction that made it true."""
+    OutboxMessage.objects.bulk_create(
+        [
+            OutboxMessage(
+                key=f"o:{offer.pk}:{kind}", offer=offer, kind=kind, not_before=now, created_at=now
+            )
+            for kind in kinds
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def announce(offer: Offer, state: str, *, at: datetime, code: str = "") -> None:

@@ -13,7 +13,7 @@ from django.db.models import Sum
 
 from upsell import clock, conf
 from upsell.models import Acceptance, Attempt, Offer, Refund
-from upsell.ports import RefundResult
+from upsell.ports import Gateway, RefundResult
 from upsell.ports import RefundState as Answer
 from upsell.services import recording
 
@@ -85,8 +85,17 @@ def send(*, refund_id: int) -> Refund:
     if gateway is None or not attempt.reference:
         result = RefundResult(state=Answer.REFUSED, message="no gateway to refund with")
     else:
-        result = gateway.refund(attempt.reference, refund.amount, refund.currency, refund.key)
+        result = _asked(gateway, attempt.reference, refund)
     return _answered(refund, result)
+
+
+def _asked(gateway: Gateway, reference: str, refund: Refund) -> RefundResult:
+    try:
+        return gateway.refund(reference, refund.amount, refund.currency, refund.key)
+    except Exception:
+        # The gateway is foreign code: asked again later, under the same key.
+        logger.exception("refund %s: the gateway raised", refund.pk)
+        return RefundResult(state=Answer.UNKNOWN)
 
 
 def _answered(refund: Refund, result: RefundResult) -> Refund:
@@ -132,7 +141,7 @@ def _done(offer: Offer, refund: Refund, *, now: datetime) -> None:
         attempt.state, attempt.live_offer, attempt.settled_at = "REFUNDED", None, now
         attempt.save(update_fields=["state", "live_offer", "settled_at"])
         close_after_refund(offer, now=now)
-    else:
+    elif attempt.state == "APPLIED":  # only a charge that the host's books know
         conf.shop().record_payment(
             offer.order_ref or "",
             "refund",

@@ -12,7 +12,6 @@ from upsell.exceptions import NotFound
 from upsell.models import Acceptance, Offer
 from upsell.services import recording, refunding, undoing
 from upsell.services.accepting import locked
-from upsell.services.fulfilling import enqueue
 
 
 def revoke(*, offer_id: int, reason: str, actor: str = "") -> Offer:
@@ -31,8 +30,6 @@ def revoke(*, offer_id: int, reason: str, actor: str = "") -> Offer:
 def _revoke(offer: Offer, *, reason: str, actor: str, now: datetime) -> None:
     if offer.state in states.UNANSWERED:
         recording.move(offer, "REVOKED", at=now, reason=reason, actor=actor)
-        if offer.hold_requested_at is not None:
-            enqueue(offer, ["HOLD_RELEASE"], now=now)
     elif offer.state in states.OPEN and offer.revoke_requested_at is None:
         offer.revoke_requested_at = now
         offer.save(update_fields=["revoke_requested_at"])

@@ -14,7 +14,6 @@ from upsell.models.tokens import hashed
 from upsell.ports import Applied, Price
 from upsell.services import recording, refunding
 from upsell.services.accepting import retried
-from upsell.services.fulfilling import enqueue
 
 
 def undo(*, token: str, trusted: bool) -> Offer:
@@ -80,7 +79,7 @@ def reverse(
     acceptance.reversed_at = now
     acceptance.save(update_fields=["reversed_at"])
     recording.move(offer, "REVERSED", at=now, reason=reason, actor=actor)
-    enqueue(offer, ["REVERSAL"], now=now)
+    recording.enqueue(offer, ["REVERSAL"], now=now)
     attempt = acceptance.attempt
     left = refunding.refundable(attempt)
     if left <= 0 or attempt.charge_state == "DEFERRED":
