@@ -20,7 +20,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, once: bool, interval: float, **options: Any) -> None:
         stop = threading.Event()
-        if threading.current_thread() is threading.main_thread():
+        if not once and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
         while True:
             done = {name: count for name, count in run_due().items() if count}
