@@ -31,7 +31,7 @@ def check_shop(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.
         return [
             checks.Error(
                 str(error),
-                hint="Set it to the dotted path of your adapter; see docs/adapter.md.",
+                hint="Set it to the dotted path of your adapter; see docs/how-to/adapter.md.",
                 id="upsell.E001",
             )
         ]

@@ -19,15 +19,38 @@ def order_placed(*, order_ref: str) -> None:
 
 
 def order_changed(*, order_ref: str) -> None:
-    """Tell that an order changed: if it is gone, its offer is taken back after the commit."""
+    """Tell that an order changed: if it is gone, its offer is taken back after the commit.
+
+    Once or ten times is the same, and where nobody tells us, the next ask and the accept find
+    out by themselves. Never raises.
+    """
     try:
         transaction.on_commit(partial(revoking.order_changed, order_ref=order_ref), robust=True)
     except Exception:
         logger.exception("order %s could not be looked at again", order_ref)
 
 
-order_cancelled = order_changed
-order_refunded = order_changed
+def order_cancelled(*, order_ref: str) -> None:
+    """Tell that an order was cancelled: an open offer is revoked, an accepted one reversed."""
+    order_changed(order_ref=order_ref)
+
+
+def order_refunded(*, order_ref: str) -> None:
+    """Tell that money went back: a fully refunded order is as gone as a cancelled one."""
+    order_changed(order_ref=order_ref)
+
+
+def order_returned(*, order_ref: str) -> None:
+    """Tell that goods came back. The order is looked at again."""
+    order_changed(order_ref=order_ref)
+
+
+def order_shipped(*, order_ref: str) -> None:
+    """Tell that an order left. Accept and undo ask the order itself; this hurries nothing."""
+
+
+def order_delivered(*, order_ref: str) -> None:
+    """Tell that an order arrived. Journeys wait for it; this hurries nothing."""
 
 
 def offer_for(*, order_ref: str) -> Page | None:

@@ -3,41 +3,62 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.dispatch import Signal
 from django.utils.module_loading import import_string
 
-from upsell import hooks, signals
+from upsell import conf, hooks, signals
 
 logger = logging.getLogger("upsell")
 
-_GONE = {"changed", "cancelled", "refunded", "returned"}
+EVENTS: dict[str, Callable[..., None]] = {
+    "placed": hooks.order_placed,
+    "changed": hooks.order_changed,
+    "cancelled": hooks.order_cancelled,
+    "refunded": hooks.order_refunded,
+    "shipped": hooks.order_shipped,
+    "delivered": hooks.order_delivered,
+    "returned": hooks.order_returned,
+}
+"""What a shop may tell of an order, and the hook that takes it."""
 
 
 def connect() -> None:
     """Wire our own signals, and the ones that the shop's adapter names."""
-    for event in _GONE:
-        signal = getattr(signals, f"order_{event}")
-        signal.connect(_order_changed, dispatch_uid=f"upsell.order_{event}", weak=False)
-    path = getattr(settings, "UPSELL_SHOP", "")
-    if not path:
-        return
+    for event in EVENTS:
+        _wire(getattr(signals, f"order_{event}"), event, whose="own")
     try:
-        adapter = import_string(path)
-    except ImportError:
+        named = import_string(getattr(settings, "UPSELL_SHOP", "")).signals
+    except (AttributeError, ImportError):
         return  # a system check says so
-    for event, name in adapter.signals.items():
-        if event in _GONE:
-            import_string(name).connect(
-                _order_changed, dispatch_uid=f"upsell.host_{event}", weak=False
-            )
+    for event, path in named.items():
+        try:
+            signal = import_string(path)
+        except ImportError:
+            continue  # a system check says so
+        if event in EVENTS:
+            _wire(signal, event, whose="host")
 
 
-def _order_changed(sender: Any, **arguments: Any) -> None:
-    order_ref = arguments.get("order_ref")
-    if order_ref is None:
-        thing = arguments.get("order", arguments.get("instance"))
-        order_ref = getattr(thing, "pk", thing)
-    if order_ref is not None:
-        hooks.order_changed(order_ref=str(order_ref))
+def _wire(signal: Signal, event: str, *, whose: str) -> None:
+    signal.connect(partial(_heard, event), dispatch_uid=f"upsell.{whose}.{event}", weak=False)
+
+
+def _heard(event: str, sender: Any = None, **arguments: Any) -> None:
+    """Turn the host's order into a reference, and tell the hook. Never raises."""
+    try:
+        order_ref = arguments.get("order_ref")
+        if order_ref is None:
+            thing = arguments.get("order", arguments.get("instance"))
+            if thing is None:
+                logger.warning("order %s: the signal has no order, order_ref or instance", event)
+                return
+            order_ref = conf.shop().ref(thing)
+        EVENTS[event](order_ref=str(order_ref))
+    except Exception:
+        # The host's checkout is on the other side: nothing of ours may pass.
+        logger.exception("the signal of an order %s could not be taken", event)
