@@ -16,12 +16,24 @@ HOME = ROOT / ".venv"
 PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 NEEDS = {"demo": ["demo"], "selftest": ["dev"]}
 
-# What the tests can use beyond Python: name -> (extra, host and port to reach, or a program).
+# What the tests can use beyond Python: name -> where it is, and the port to reach.
 SERVICES: dict[str, tuple[str, int]] = {
     "postgres": ("UPSELL_TEST_POSTGRES", 5432),
     "mariadb": ("UPSELL_TEST_MARIADB", 3306),
+    "redis": ("UPSELL_TEST_REDIS", 6379),
+    "rabbitmq": ("UPSELL_TEST_RABBITMQ", 5672),
+    "browser": ("", 0),
 }
-DRIVERS = {"postgres": ("psycopg", "postgres"), "mariadb": ("MySQLdb", "mysql")}
+DATABASES = ("postgres", "mariadb")
+# name -> what is imported, and the extra that brings it.
+DRIVERS = {
+    "postgres": ("psycopg", "postgres"),
+    "mariadb": ("MySQLdb", "mysql"),
+    "redis": ("celery, redis", "brokers"),
+    "rabbitmq": ("celery, redis", "brokers"),
+    "browser": ("playwright, axe_playwright_python", "browser"),
+}
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
 def prepare(argv: list[str]) -> None:
@@ -79,8 +91,9 @@ def _selftest(arguments: list[str]) -> int:
         print(f"Required and missing: {name}: {missing[name]}")
     if required & set(missing):
         return 1
+    os.environ["UPSELL_TEST_MISSING"] = ",".join(missing)
     result = _pytest("sqlite", arguments)
-    for name in SERVICES:
+    for name in DATABASES:
         if name not in missing and result == 0:
             result = _pytest(name, arguments)
     if missing:
@@ -93,10 +106,14 @@ def _selftest(arguments: list[str]) -> int:
 def _missing(name: str) -> str:
     variable, port = SERVICES[name]
     host = os.environ.get(variable, "127.0.0.1")
-    try:
-        socket.create_connection((host, port), timeout=2).close()
-    except OSError:
-        return f"no server answers on {host}:{port}"
+    if name == "browser":
+        if not any(map(shutil.which, BROWSERS)):
+            return f"none of {', '.join(BROWSERS)} is installed"
+    else:
+        try:
+            socket.create_connection((host, port), timeout=2).close()
+        except OSError:
+            return f"no server answers on {host}:{port}"
     module, extra = DRIVERS[name]
     if not _imports(module):
         if name == "mariadb" and not shutil.which("mariadb_config"):

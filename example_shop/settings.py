@@ -37,8 +37,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "example_shop",  # before upsell: its templates put the offer's pages into the shop's frame
     "upsell",
-    "example_shop",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -59,6 +59,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "example_shop.context.frame",
             ]
         },
     }
@@ -81,8 +82,8 @@ os.environ.setdefault("UPSELL_TEST_LEDGER", str(HERE / "ledger.sqlite3"))
 # ---- upsell
 UPSELL_SHOP = "example_shop.adapter.ExampleShop"
 UPSELL_GATEWAYS = {
-    "card": "example_shop.adapter.CardGateway",
-    "invoice": "example_shop.adapter.InvoiceGateway",
+    "card": "example_shop.payments.CardGateway",
+    "invoice": "example_shop.payments.InvoiceGateway",
 }
 UPSELL_BASE_URL = "http://127.0.0.1:8000"
 UPSELL_TERMS_URL = "/terms/"

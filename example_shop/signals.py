@@ -1,8 +1,11 @@
-"""What the shop tells."""
+"""What the shop tells. Each is sent after the commit with ``order``."""
 
 from __future__ import annotations
 
 from django.dispatch import Signal
 
 order_placed = Signal()
+order_changed = Signal()
 order_cancelled = Signal()
+order_refunded = Signal()
+order_shipped = Signal()

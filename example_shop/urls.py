@@ -17,11 +17,12 @@ shop = [
     path("checkout/", views.checkout, name="checkout"),
     path("order/<int:pk>/", views.order, name="order"),
     path("order/<int:pk>/thanks/", views.thanks, name="thanks"),
-    path("orders/", views.orders, name="orders"),
+    path("orders/", views.my_orders, name="orders"),
     path("challenge/<str:reference>/", views.challenge, name="challenge"),
     path("mailbox/", views.mailbox, name="mailbox"),
     path("terms/", views.terms, name="terms"),
     path("returns/", views.returns, name="returns"),
+    path("favicon.ico", views.favicon, name="favicon"),
     path("login/", views.Login.as_view(), name="login"),
     path("logout/", views.leave, name="logout"),
 ]

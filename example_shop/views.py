@@ -9,21 +9,33 @@ from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.views import LoginView
 from django.core.mail import send_mail
+from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
+from django.templatetags.static import static
+from django.urls import reverse
+from django.utils import timezone, translation
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from lucide.templatetags.lucide import lucide
 
-from example_shop.adapter import CardGateway, ExampleShop
-from example_shop.basket import SoldOut, basket_of, place, put
+from example_shop import orders
+from example_shop.adapter import ExampleShop
+from example_shop.basket import basket_of, place, put
 from example_shop.forms import CheckoutForm
-from example_shop.models import Channel, Order, Product
+from example_shop.models import Channel, Customer, Order, Product
+from example_shop.orders import NotNow, SoldOut
+from example_shop.payments import CardGateway
+from example_shop.search import numbers
+from upsell.testing.gateway import CARDS
 
+MOST = 20
 TINTS = {
     "green": ("#e3efe6", "#cfe3d5", "#1d5b3c"),
     "blue": ("#e4eaf5", "#d0dbef", "#1f3f7a"),
     "coral": ("#fbe8e2", "#f6d5cb", "#a83f25"),
+    "plum": ("#f0e6f0", "#e2d0e3", "#6b2f6e"),
 }
 
 
@@ -35,23 +47,39 @@ def shown(request, template, channel=None, **context):
 
 @require_safe
 def start(request):
-    return shown(request, "start")
+    return shown(request, "start", cards=CARDS)
 
 
 @require_safe
 def channel(request, code):
     found = get_object_or_404(Channel, code=code)
-    products = found.products.filter(parent=None, sellable=True)
-    products = products.select_related("category").order_by("category_id", "pk")
-    return shown(request, "channel", found, products=products)
+    products = found.products.filter(parent=None, sellable=True).select_related("category")
+    products = list(products.order_by("pk"))
+    shelves = list(dict.fromkeys(item.category for item in products if item.category))
+    shelf = next((row for row in shelves if row.slug == request.GET.get("shelf")), None)
+    if shelf is not None:
+        products = [item for item in products if item.category == shelf]
+    return shown(request, "channel", found, products=products, shelves=shelves, shelf=shelf)
 
 
 @require_safe
 def product(request, pk):
-    found = get_object_or_404(Product.objects.select_related("channel", "category"), pk=pk)
+    rows = Product.objects.select_related("channel", "category__parent", "brand", "parent")
+    found = get_object_or_404(rows, pk=pk)
     head = found.parent or found
     variants = [head, *head.variants.order_by("price", "pk")] if head.variants.exists() else []
-    return shown(request, "product", found.channel, product=found, variants=variants)
+    beside = found.channel.products.filter(category=found.category, parent=None, sellable=True)
+    beside = beside.exclude(pk__in=[found.pk, head.pk]).select_related("category").order_by("pk")
+    starts = orders.service_of(found, timezone.now())
+    return shown(
+        request,
+        "product",
+        found.channel,
+        product=found,
+        variants=variants,
+        beside=beside[:3],
+        starts=starts,
+    )
 
 
 @require_safe
@@ -80,7 +108,10 @@ def basket(request):
 @require_POST
 def change_basket(request):
     found = get_object_or_404(Product, pk=_number(request, "product"), sellable=True)
-    wanted = min(_number(request, "quantity"), 20)
+    wanted = _number(request, "quantity")
+    if "add" in request.POST:
+        wanted += request.session.get("basket", {}).get(str(found.pk), 0)
+    wanted = min(wanted, MOST)
     put(request.session, found, wanted if found.stock is None else min(wanted, found.stock))
     return redirect("shop:basket")
 
@@ -95,25 +126,51 @@ def checkout(request):
     if not basket.rows:
         return redirect("shop:basket")
     user = request.user
-    known = {"email": user.email, "name": user.get_full_name()} if user.is_authenticated else {}
-    form = CheckoutForm(request.POST or None, initial=known)
-    if form.is_valid():
+    form = CheckoutForm(request.POST or None, initial=_known(user), basket=basket)
+    if form.is_bound:
+        form.full_clean()
         fields = dict(form.cleaned_data)
-        basket = basket_of(request.session, fields.pop("coupon"))
-        if fields["payment_method"] != "card":
-            fields["card"] = ""
-        if request.POST.get("do") != "coupon":
-            try:
-                made = place(basket, user, **fields)
-            except SoldOut as error:
-                form.add_error(None, f"{error} has just sold out. Nothing was ordered.")
-            else:
-                text = f"Thank you. Your order {made.number} is complete."
-                send_mail(f"Order {made.number}", text, None, [made.email])
-                request.session["order_ref"] = str(made.pk)
-                request.session.pop("basket", None)
+        coupon, gift_card = fields.pop("coupon", None), fields.pop("gift_card", None)
+        basket = basket_of(request.session, coupon, gift_card)
+        if request.POST.get("do") == "coupon":
+            form.only("coupon", "gift_card")
+        elif form.is_valid():
+            made = _placed(request, form, basket, fields)
+            if made is not None:
                 return redirect("shop:thanks", made.pk)
-    return shown(request, "checkout", basket.channel, form=form, summary=basket)
+    context = {"form": form, "summary": basket, "cards": CARDS}
+    return shown(request, "checkout", basket.channel, **context)
+
+
+def _known(user):
+    """What an account need not type again."""
+    if not user.is_authenticated:
+        return {}
+    known = {"email": user.email, "name": user.get_full_name() or user.get_username()}
+    customer = Customer.objects.filter(user=user).first()
+    return known | ({"street": customer.street, "country": customer.country} if customer else {})
+
+
+def _placed(request, form, basket, fields):
+    """Place the order and remember it for this session; none, with an error, where it cannot be."""
+    if fields["payment_method"] != "card":
+        fields["card"] = ""
+    try:
+        made = place(basket, request.user, locale=translation.get_language() or "en", **fields)
+    except SoldOut as error:
+        form.add_error(None, f"{error} has just sold out. Nothing was ordered.")
+    except NotNow as error:
+        form.add_error("gift_card", str(error))
+    else:
+        context = {"order": made, "lines": _lines(made)}
+        text = render_to_string("shop/order_mail.txt", context)
+        send_mail(f"Order {made.number}", text, None, [made.email])
+        known = request.session.get("order_refs", [])
+        request.session["order_refs"] = [*known[-49:], str(made.pk)]
+        request.session["order_ref"] = str(made.pk)
+        request.session.pop("basket", None)
+        return made
+    return None
 
 
 def _own_order(request, pk):
@@ -126,34 +183,60 @@ def _own_order(request, pk):
 @require_safe
 def thanks(request, pk):
     found = _own_order(request, pk)
-    return shown(request, "thanks", found.channel, order=found, lines=_lines(found))
+    return shown(request, "thanks", found.channel, order=found, **_details(found))
 
 
 @require_safe
 def order(request, pk):
     found = _own_order(request, pk)
-    return shown(request, "order", found.channel, order=found, lines=_lines(found))
+    return shown(request, "order", found.channel, order=found, **_details(found))
 
 
 def _lines(found):
-    return found.lines.select_related("product").order_by("position", "pk")
+    rows = found.lines.select_related("product").prefetch_related("gift_cards")
+    return list(rows.order_by("position", "pk"))
+
+
+def _details(found):
+    """What there is to tell of an order: lines, discounts, payments, and what an offer changed."""
+    lines = _lines(found)
+    changes = found.changes.filter(state__in=["applied", "reverted"]).select_related("product")
+    return {
+        "lines": lines,
+        "bulk": sum(line.discount_gross for line in lines),
+        "discount": sum(line.coupon_gross for line in lines),
+        "payments": found.payments.select_related("gift_card").order_by("at", "pk"),
+        "changes": [_change(row) for row in changes.order_by("pk")],
+    }
+
+
+def _change(row):
+    before, after = (totals["gross"] for totals in row.totals())
+    return {
+        "title": row.product.title,
+        "quantity": row.quantity,
+        "undone": row.state == "reverted",
+        "left": [dump["fields"]["title"] for dump in row.answer["removed"]],
+        "before": before,
+        "after": after,
+        "difference": after - before,
+    }
 
 
 @require_safe
-def orders(request):
-    mine = Order.objects.select_related("channel").order_by("-placed_at", "-pk")
+def my_orders(request):
+    mine = Q(pk__in=numbers(request.session.get("order_refs", ())))
     if request.user.is_authenticated:
-        mine = mine.filter(user=request.user)
-    else:
-        mine = mine.filter(pk=request.session.get("order_ref", 0))
-    return shown(request, "orders", orders=mine[:50])
+        mine |= Q(user=request.user)
+    rows = Order.objects.filter(mine).select_related("channel").order_by("-placed_at", "-pk")
+    return shown(request, "orders", orders=rows[:50])
 
 
 def challenge(request, reference):
     """Stand in for the bank that asks its customer."""
-    back = request.GET.get("next", "")
+    back = CardGateway().back_from(reference)
     if not url_has_allowed_host_and_scheme(back, {request.get_host()}):
-        back = "/orders/"
+        back = reverse("shop:orders")
     if request.method == "POST":
         CardGateway().answer_challenge(reference, paid=request.POST.get("answer") == "yes")
         return redirect(back)
@@ -177,6 +260,12 @@ def _mail(file):
         "date": message["date"],
         "text": text.get_content().split("\n" + "-" * 79)[0] if text else "",
     }
+
+
+@require_safe
+def favicon(request):
+    """For pages that name no icon of their own, such as the offer's."""
+    return redirect(static("shop/icon.svg"), permanent=True)
 
 
 @require_safe

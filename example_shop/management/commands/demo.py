@@ -22,15 +22,21 @@ class Command(BaseCommand):
     def handle(self, *, port, no_serve, **_):
         call_command("migrate", verbosity=0)
         if not Product.objects.exists():
-            call_command("seed_shop")
+            call_command("seed_shop", "--offers")
         if no_serve:
             return
         while _taken(port):
             port += 1
         here = settings.UPSELL_BASE_URL = f"http://127.0.0.1:{port}"
         threading.Thread(target=call_command, args=["upsell_run"], daemon=True).start()
-        self.stdout.write(f"Shop   {here}/\nAdmin  {here}/admin/   admin / admin")
-        self.stdout.write(f"Mails  {here}/mailbox/\nCustomers  mara / mara, jonas / jonas")
+        self.stdout.write(
+            f"Shop       {here}/\n"
+            f"Admin      {here}/admin/\n"
+            f"Mails      {here}/mailbox/\n"
+            "Staff      admin / admin, greta / greta (GreenHome only), viewer / viewer (may look)\n"
+            "Customers  mara / mara, jonas / jonas\n"
+            "These log-ins are for this demonstration only."
+        )
         self.stdout.flush()
         call_command("runserver", f"127.0.0.1:{port}", use_reloader=False)
 
