@@ -2,28 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
 from django.conf import settings
 from django.core import checks
+from django.db import DatabaseError, connections
+from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
 
-from upsell import conf
+from upsell import conf, hooks
 from upsell.exceptions import ConfigurationError
+from upsell.models import Campaign, CampaignExclusion, CampaignTrigger
+from upsell.ports import Capability, Shop
 
 _NEEDED = ("order", "products", "availability", "may_act", "quote", "hold", "release", "apply")
+_NEEDED_OF_GATEWAYS = ("collection", "charge", "resume", "find", "cancel", "refund")
+_FILTERS: Mapping[str, Capability] = {
+    "groups": Capability.GROUPS,
+    "countries": Capability.COUNTRY,
+    "payment_methods": Capability.PAYMENT_METHOD,
+}
+"""A campaign's filter, and what the shop must be able to tell for it ever to match."""
+_NAMED: Mapping[str, Capability] = {
+    CampaignTrigger.Kind.CATEGORY.value: Capability.CATEGORIES,
+    CampaignTrigger.Kind.BRAND.value: Capability.BRANDS,
+}
+
+Messages = list[checks.CheckMessage]
+Apps = Sequence[Any] | None
 
 
 def register() -> None:
-    """Register every check."""
-    checks.register(check_shop, "upsell")
-    checks.register(check_settings, "upsell")
-    checks.register(check_database, "upsell")
+    """Register every check. Those that read the database run with ``check --database``."""
+    for check in (
+        check_shop,
+        check_signals,
+        check_gateways,
+        check_settings,
+        check_database,
+        check_addresses,
+        check_templates,
+    ):
+        checks.register(check, "upsell")
+    checks.register(check_links, "upsell", deploy=True)
+    checks.register(check_campaigns, checks.Tags.database)
 
 
-def check_shop(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """The adapter and the gateways can be imported and have what is called."""
+def _shop() -> Shop | None:
+    """Return the adapter; none where another check says why there is none."""
+    try:
+        return conf.shop()
+    except ConfigurationError:
+        return None
+
+
+def check_shop(app_configs: Apps, **kwargs: Any) -> Messages:
+    """The adapter and the gateways can be imported, and the adapter has what is called."""
     try:
         shop = conf.shop()
         conf.gateways()
@@ -35,7 +72,7 @@ def check_shop(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.
                 id="upsell.E001",
             )
         ]
-    found: list[checks.CheckMessage] = [
+    found: Messages = [
         checks.Error(
             f"{type(shop).__name__} has no method {name}()",
             hint="Derive your adapter from upsell.ports.BaseShop.",
@@ -44,21 +81,89 @@ def check_shop(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.
         for name in _NEEDED
         if not callable(getattr(shop, name, None))
     ]
-    found += [
-        checks.Error(
-            f"{type(shop).__name__}.signals names {path} for {event}",
-            hint="It fires on every save, inside the transaction: name a signal of its own.",
-            id="upsell.E003",
+    unknown = sorted(str(name) for name in shop.capabilities if name not in set(Capability))
+    if unknown:
+        found.append(
+            checks.Error(
+                f"{type(shop).__name__}.capabilities names {', '.join(unknown)}",
+                hint="Use members of upsell.ports.Capability.",
+                id="upsell.E005",
+            )
         )
-        for event, path in shop.signals.items()
-        if path.endswith((".post_save", ".pre_save"))
-    ]
     return found
 
 
-def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """Durations are durations."""
-    return [
+def check_signals(app_configs: Apps, **kwargs: Any) -> Messages:
+    """The adapter's ``signals`` name events that we know and signals that there are."""
+    shop = _shop()
+    found: Messages = []
+    for event, path in getattr(shop, "signals", {}).items():
+        if path.endswith((".post_save", ".pre_save")):
+            found.append(
+                checks.Error(
+                    f"{type(shop).__name__}.signals names {path} for {event}",
+                    hint="It fires on every save, inside the transaction: name a signal of its "
+                    "own.",
+                    id="upsell.E003",
+                )
+            )
+            continue
+        try:
+            heard = callable(getattr(import_string(path), "connect", None))
+        except ImportError:
+            heard = False
+        if event not in hooks.ORDER_EVENTS or not heard:
+            wrong = (
+                f"{path}, which is no signal"
+                if event in hooks.ORDER_EVENTS
+                else f"the event {event}"
+            )
+            found.append(
+                checks.Error(
+                    f"{type(shop).__name__}.signals names {wrong}",
+                    hint=f"Events are {', '.join(hooks.ORDER_EVENTS)}; "
+                    "each names a django.dispatch.Signal.",
+                    id="upsell.E006",
+                )
+            )
+    return found
+
+
+def check_gateways(app_configs: Apps, **kwargs: Any) -> Messages:
+    """Gateways have what is called, and are told apart by their slug."""
+    try:
+        gateways = {id(made): made for made in conf.gateways().values()}.values()
+    except ConfigurationError:
+        return []  # E001 says so
+    found: Messages = []
+    slugs: dict[str, str] = {}
+    for gateway in gateways:
+        name, slug = type(gateway).__name__, getattr(gateway, "slug", "")
+        lacks = [m for m in _NEEDED_OF_GATEWAYS if not callable(getattr(gateway, m, None))]
+        if lacks:
+            found.append(
+                checks.Error(
+                    f"{name} has no {', '.join(f'{method}()' for method in lacks)}",
+                    hint="Derive your gateway from upsell.ports.BaseGateway.",
+                    id="upsell.E007",
+                )
+            )
+        if not slug or slug in slugs:
+            other = f", which {slugs[slug]} has as well" if slug else ", which is empty"
+            found.append(
+                checks.Error(
+                    f"{name}.slug is {slug!r}{other}",
+                    hint="Charges are found again by their gateway's slug: give each its own.",
+                    id="upsell.E008",
+                )
+            )
+        slugs.setdefault(slug, name)
+    return found
+
+
+def check_settings(app_configs: Apps, **kwargs: Any) -> Messages:
+    """Durations are durations, and every ``UPSELL_*`` is one that we read."""
+    found: Messages = [
         checks.Error(
             f"{name} must be a timedelta, and is {conf.get(name)!r}",
             hint="For example timedelta(minutes=30).",
@@ -67,9 +172,30 @@ def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
         for name, default in conf.DEFAULTS.items()
         if isinstance(default, timedelta) and not isinstance(conf.get(name), timedelta)
     ]
+    looks = conf.get("UPSELL_RECONCILE_AFTER")
+    if len(looks) < 2 or list(looks) != sorted(set(looks)) or looks[0] <= 0:
+        found.append(
+            checks.Error(
+                f"UPSELL_RECONCILE_AFTER must grow, from two looks on, and is {looks!r}",
+                hint="Seconds after an attempt began, such as (30, 90, 300, 900, 3600).",
+                id="upsell.E009",
+            )
+        )
+    known = {*conf.DEFAULTS, "UPSELL_CLOCK"}
+    for name in sorted(set(dir(settings)) - known):
+        if name.startswith("UPSELL_") and not name.startswith("UPSELL_TEST_"):
+            close = get_close_matches(name, known, 1)
+            found.append(
+                checks.Warning(
+                    f"{name} is set, and nothing reads it.",
+                    hint=f"Did you mean {close[0]}?" if close else "Remove it.",
+                    id="upsell.W002",
+                )
+            )
+    return found
 
 
-def check_database(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+def check_database(app_configs: Apps, **kwargs: Any) -> Messages:
     """SQLite takes its write lock at the start of a transaction, or two buyers collide."""
     database: Any = settings.DATABASES.get("default", {})
     options: dict[str, Any] = database.get("OPTIONS") or {}
@@ -84,3 +210,99 @@ def check_database(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
             id="upsell.W001",
         )
     ]
+
+
+def check_addresses(app_configs: Apps, **kwargs: Any) -> Messages:
+    """The pages that an offer's buttons post to are there."""
+    try:
+        reverse("upsell:offer", args=["token"])
+    except NoReverseMatch:
+        return [
+            checks.Error(
+                "upsell.urls is not included in your URLs: the buttons of an offer lead nowhere.",
+                hint='Add path("upsell/", include("upsell.urls")) to ROOT_URLCONF.',
+                id="upsell.E010",
+            )
+        ]
+    return []
+
+
+def check_templates(app_configs: Apps, **kwargs: Any) -> Messages:
+    """The tag needs the request, and our templates must be found."""
+    engines: list[dict[str, Any]] = [
+        engine
+        for engine in settings.TEMPLATES
+        if str(engine["BACKEND"]).endswith("DjangoTemplates")
+    ]
+    wanted = "django.template.context_processors.request"
+    if any(
+        wanted in (engine.get("OPTIONS") or {}).get("context_processors", ()) for engine in engines
+    ):
+        return []
+    return [
+        checks.Warning(
+            f"No template engine has the context processor {wanted}: "
+            "{% upsell_offer %} renders nothing.",
+            hint="Add it to TEMPLATES[…]['OPTIONS']['context_processors'].",
+            id="upsell.W003",
+        )
+    ]
+
+
+def check_links(app_configs: Apps, **kwargs: Any) -> Messages:
+    """Mails are written outside any request: without a base they have no link to undo."""
+    base = str(conf.get("UPSELL_BASE_URL"))
+    if base.startswith("https://"):
+        return []
+    return [
+        checks.Warning(
+            f"UPSELL_BASE_URL is {base!r}: confirmations carry no safe link to undo.",
+            hint='Set it to the shop\'s address, such as "https://shop.example".',
+            id="upsell.W004",
+        )
+    ]
+
+
+def check_campaigns(
+    app_configs: Apps, databases: Sequence[str] | None = None, **kwargs: Any
+) -> Messages:
+    """Campaigns filter by nothing that the shop cannot tell: unknown is not empty."""
+    shop = _shop()
+    using = Campaign.objects.db
+    if shop is None or not databases or using not in databases:
+        return []
+    tables = {Campaign._meta.db_table, CampaignTrigger._meta.db_table}
+    try:
+        if not tables <= set(connections[using].introspection.table_names()):
+            return []
+        found = sorted(_filters_without(shop))
+    except DatabaseError:
+        return []  # not migrated yet
+    return [
+        checks.Warning(
+            f"Campaign {slug} uses {used}, and {type(shop).__name__} lacks the capability "
+            f"{capability}: it never qualifies.",
+            hint=f"Add Capability.{capability} to the adapter, or take it out of the campaign.",
+            id="upsell.W005",
+        )
+        for slug, used, capability in found
+    ]
+
+
+def _filters_without(shop: Shop) -> set[tuple[str, str, str]]:
+    """Return (campaign, what it uses, capability) for what the shop cannot tell."""
+    missing = set(Capability) - set(shop.capabilities)
+    found: set[tuple[str, str, str]] = set()
+    live = Campaign.objects.exclude(status="OFF")
+    for row in live.values("slug", "kind", *_FILTERS):
+        for name, capability in _FILTERS.items():
+            if row[name] and capability in missing:
+                found.add((row["slug"], name, capability.value))
+        if row["kind"] == Campaign.Kind.UPSELL and Capability.REPLACE in missing:
+            found.add((row["slug"], "an upsell", Capability.REPLACE.value))
+    for model in (CampaignTrigger, CampaignExclusion):
+        rows = model.objects.exclude(campaign__status="OFF").filter(kind__in=list(_NAMED))
+        for slug, kind in rows.values_list("campaign__slug", "kind"):
+            if _NAMED[kind] in missing:
+                found.add((slug, f"a {kind.lower()}", _NAMED[kind].value))
+    return found

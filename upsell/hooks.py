@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from django.db import transaction
 
 from upsell import clock
 from upsell.queries import Page
-from upsell.services import campaigns, offering, revoking
+from upsell.services import campaigns, offering, returning, revoking
 
 logger = logging.getLogger("upsell")
 
@@ -53,9 +54,22 @@ def order_delivered(*, order_ref: str) -> None:
     """Tell that an order arrived. Journeys wait for it; this hurries nothing."""
 
 
+ORDER_EVENTS: Mapping[str, Callable[..., None]] = {
+    "placed": order_placed,
+    "changed": order_changed,
+    "cancelled": order_cancelled,
+    "refunded": order_refunded,
+    "shipped": order_shipped,
+    "delivered": order_delivered,
+    "returned": order_returned,
+}
+"""What a shop may tell of an order, by the name it has in ``Shop.signals``."""
+
+
 def offer_for(*, order_ref: str) -> Page | None:
     """Return what an order is offered, deciding it if nobody has asked before."""
     return offering.offer_for(order_ref=order_ref, now=clock.now())
 
 
+refund_line = returning.refund_line
 save_campaign = campaigns.save_campaign

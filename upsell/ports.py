@@ -228,9 +228,15 @@ class Gateway(Protocol):
 
 
 class BaseGateway:
-    """Answers for a gateway that has no challenges, no look-up and no webhooks."""
+    """Answers for a gateway that has no challenges, no look-up and no webhooks.
+
+    One that only ever answers ADD_TO_BALANCE is never asked to charge.
+    """
 
     slug: str = ""
+
+    def charge(self, request: ChargeRequest) -> ChargeResult:
+        return ChargeResult(state=ChargeState.DECLINED, decline_code="configuration")
 
     def resume(self, reference: str) -> ChargeResult:
         return ChargeResult(state=ChargeState.UNKNOWN, reference=reference)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,21 +14,10 @@ from upsell import conf, hooks, signals
 
 logger = logging.getLogger("upsell")
 
-EVENTS: dict[str, Callable[..., None]] = {
-    "placed": hooks.order_placed,
-    "changed": hooks.order_changed,
-    "cancelled": hooks.order_cancelled,
-    "refunded": hooks.order_refunded,
-    "shipped": hooks.order_shipped,
-    "delivered": hooks.order_delivered,
-    "returned": hooks.order_returned,
-}
-"""What a shop may tell of an order, and the hook that takes it."""
-
 
 def connect() -> None:
     """Wire our own signals, and the ones that the shop's adapter names."""
-    for event in EVENTS:
+    for event in hooks.ORDER_EVENTS:
         _wire(getattr(signals, f"order_{event}"), event, whose="own")
     try:
         named = import_string(getattr(settings, "UPSELL_SHOP", "")).signals
@@ -40,7 +28,7 @@ def connect() -> None:
             signal = import_string(path)
         except ImportError:
             continue  # a system check says so
-        if event in EVENTS:
+        if event in hooks.ORDER_EVENTS:
             _wire(signal, event, whose="host")
 
 
@@ -58,7 +46,7 @@ def _heard(event: str, sender: Any = None, **arguments: Any) -> None:
                 logger.warning("order %s: the signal has no order, order_ref or instance", event)
                 return
             order_ref = conf.shop().ref(thing)
-        EVENTS[event](order_ref=str(order_ref))
+        hooks.ORDER_EVENTS[event](order_ref=str(order_ref))
     except Exception:
         # The host's checkout is on the other side: nothing of ours may pass.
         logger.exception("the signal of an order %s could not be taken", event)

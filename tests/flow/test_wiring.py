@@ -96,7 +96,7 @@ def test_f2_a_transaction_that_rolls_back_told_nothing(placed):
 @pytest.mark.parametrize(
     ("way", "event"),
     [
-        *(("by our signal", event) for event in receivers.EVENTS),
+        *(("by our signal", event) for event in hooks.ORDER_EVENTS),
         *(("by the adapter's attribute", event) for event in ExampleShop.signals),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_receiver_of_ours_that_raises_never_reaches_the_checkout(
 
     monkeypatch.setattr(revoking, "order_changed", broken)
     monkeypatch.setattr(ExampleShop, "ref", broken)
-    monkeypatch.setitem(receivers.EVENTS, event, broken)
+    monkeypatch.setitem(hooks.ORDER_EVENTS, event, broken)
 
     with transaction.atomic():
         placed.save()
@@ -169,7 +169,7 @@ class Mistyped(ExampleShop):
 def test_post_save_is_refused_by_a_system_check(adapter, found):
     with override_settings(UPSELL_SHOP=f"{__name__}.{adapter.__name__}"):
         conf.shop.cache_clear()
-        messages = checks.check_shop(None)
+        messages = checks.check_signals(None)
 
     assert [row.id for row in messages] == found
     assert "every save" in str(messages[0].hint)

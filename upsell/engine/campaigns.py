@@ -266,6 +266,8 @@ class Answers:
     purchases: Sequence[Purchase] = ()
     collection: Collection | None = None
     """None = the order's payment method has no gateway."""
+    can_replace: bool = True
+    """Whether the shop can take lines out of an order at all."""
 
 
 Ask = Callable[[Sequence[Wanted]], Answers]

@@ -411,7 +411,8 @@ def _priced(
         return Reason.NO_PRICE
     if spec.kind is OfferKind.UPSELL and not leaving:
         return Reason.UPSELL_TARGET_MISSING
-    if any(line.locked_reason or line.returned for line in leaving):
+    locked = any(line.locked_reason or line.returned for line in leaving)
+    if locked or (leaving and not answers.can_replace):
         return Reason.TARGET_NOT_REPLACEABLE
     if spec.must_fit and not _fits(product, trigger_lines(spec, view)):
         return Reason.NOT_COMPATIBLE

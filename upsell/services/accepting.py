@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import random
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypeVar
 
-from django.db import OperationalError, transaction
+from django.db import transaction
 
 from upsell import clock, conf, snapshots
 from upsell.engine import states
-from upsell.exceptions import NotFound, OfferNotAcceptable, OfferNotFound, Refused
+from upsell.exceptions import NotFound, OfferNotAcceptable, Refused
 from upsell.models import Attempt, Offer, OfferQuote
 from upsell.models.tokens import hashed
-from upsell.ports import Collection, CollectionWay, Occasion
-from upsell.services import fulfilling, recording
+from upsell.ports import Collection, CollectionWay, Occasion, Quote
+from upsell.services import changing, fulfilling, recording
+from upsell.services.locking import locked, retried
 from upsell.services.offering import collection_for, quote_row
-
-Outcome = TypeVar("Outcome")
 
 _CLOSED_CODES = {
     "DECLINED": "declined",
@@ -65,7 +60,12 @@ def accept(*, token: str, quote_number: int, trusted: bool, return_url: str = ""
         OfferNotAcceptable: With the code to answer, ``quote_changed`` among them.
         ChargeDeclined: The provider refused; nothing was charged.
     """
-    begun = retried(lambda: _begin(token=token, quote_number=quote_number, trusted=trusted))
+    seen = None if changing.is_shared() else _seen_elsewhere(token)
+    begun = retried(
+        lambda: _begin(token=token, quote_number=quote_number, trusted=trusted, seen=seen)
+    )
+    if begun.attempt_id is not None and not changing.is_shared():
+        begun = _held_elsewhere(begun.attempt_id, begun)
     if begun.refusal:
         raise OfferNotAcceptable(begun.refusal, f"offer {begun.offer.pk}: {begun.refusal}")
     if begun.attempt_id is None:
@@ -73,35 +73,39 @@ def accept(*, token: str, quote_number: int, trusted: bool, return_url: str = ""
     return fulfilling.charge(attempt_id=begun.attempt_id, return_url=return_url)
 
 
-def retried(work: Callable[[], Outcome], *, times: int = 3) -> Outcome:
-    """Run a short transaction again after a deadlock or a lock time-out, at most three times.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """The order as it stands, and what the change would cost now; none where it may not be."""
 
-    Raises:
-        OperationalError: It did not go through.
-    """
-    for left in range(times, 0, -1):
-        try:
-            return work()
-        except OperationalError:
-            if left == 1:
-                raise
-            time.sleep(0.05 + random.random() / 10)  # noqa: S311
-    raise AssertionError("unreachable")
+    occasion: Occasion
+    quote: Quote | None
 
 
-def locked(**lookup: object) -> Offer:
-    """Return an offer under its row lock.
-
-    Raises:
-        OfferNotFound: There is none.
-    """
-    offer = Offer.objects.select_for_update().filter(**lookup).first()
-    if offer is None:
-        raise OfferNotFound
-    return offer
+def _seen(offer: Offer) -> _Seen:
+    occasion = snapshots.gather(offer.order_ref or "")
+    gone = occasion.cancelled or occasion.closed_reason == "refunded"
+    if gone or _changed(offer, occasion):
+        return _Seen(occasion=occasion, quote=None)
+    return _Seen(occasion=occasion, quote=conf.shop().quote(snapshots.change_of(offer)))
 
 
-def _begin(*, token: str, quote_number: int, trusted: bool) -> _Begun:
+def _seen_elsewhere(token: str) -> _Seen | None:
+    """Look before the transaction: a shop elsewhere is reached over the network."""
+    offer = Offer.objects.select_related("decision").filter(token_hash=hashed(token)).first()
+    if offer is None or offer.state not in states.UNANSWERED:
+        return None
+    return _seen_if_known(offer)
+
+
+def _seen_if_known(offer: Offer) -> _Seen | None:
+    """Look at the order again, and ask what the change costs; none = no such order any more."""
+    try:
+        return _seen(offer)
+    except NotFound:
+        return None
+
+
+def _begin(*, token: str, quote_number: int, trusted: bool, seen: _Seen | None) -> _Begun:
     with transaction.atomic(durable=True):
         offer = locked(token_hash=hashed(token))
         now = clock.database_now()
@@ -110,19 +114,21 @@ def _begin(*, token: str, quote_number: int, trusted: bool) -> _Begun:
         closed = _closed(offer, now=now)
         if closed:
             return _Begun(offer=offer, refusal=closed)
-        try:
-            occasion = snapshots.gather(offer.order_ref or "")
-        except NotFound:
+        if seen is None and changing.is_shared():
+            seen = _seen_if_known(offer)
+        if seen is None:
             return _Begun(offer=offer, refusal="order_changed")
+        occasion = seen.occasion
         if occasion.cancelled or occasion.closed_reason == "refunded":
             recording.move(offer, "REVOKED", at=now, reason="order_cancelled")
             return _Begun(offer=offer, refusal="revoked")
         changed = _changed(offer, occasion)
-        if changed:
-            return _Begun(offer=offer, refusal=changed)
+        if changed or seen.quote is None:
+            return _Begun(offer=offer, refusal=changed or "order_changed")
         return _quote_and_hold(
             offer,
             occasion,
+            seen.quote,
             now=now,
             quote_number=quote_number,
             trusted=trusted,
@@ -177,13 +183,13 @@ def _changed(offer: Offer, occasion: Occasion) -> str:
 def _quote_and_hold(
     offer: Offer,
     occasion: Occasion,
+    quote: Quote,
     *,
     now: datetime,
     quote_number: int,
     trusted: bool,
 ) -> _Begun:
     shop, change = conf.shop(), snapshots.change_of(offer)
-    quote = shop.quote(change)
     if not quote.available:
         return _failed(offer, quote.reason or "product_unavailable", now=now)
     collection = Collection(how=CollectionWay.NONE)
@@ -207,6 +213,19 @@ def _quote_and_hold(
         return _failed(offer, refused.reason, now=now)
     attempt = _attempt(offer, shown, occasion, hold=hold, now=now)
     return _Begun(offer=offer, attempt_id=attempt.pk)
+
+
+def _held_elsewhere(attempt_id: int, begun: _Begun) -> _Begun:
+    """Hold stock in a shop elsewhere, after the attempt is written; refused ends both."""
+    attempt = Attempt.objects.select_related("offer", "quote").get(pk=attempt_id)
+    change, quote = snapshots.change_of(attempt.offer), changing.quote_of(attempt.offer, attempt)
+    try:
+        hold = conf.shop().hold(change, quote)
+    except Refused as refused:
+        offer = fulfilling.give_up(attempt_id=attempt.pk, code=refused.reason)
+        return _Begun(offer=offer, refusal=refused.reason)
+    Attempt.objects.filter(pk=attempt.pk).update(hold=hold)
+    return begun
 
 
 def _requote(offer: Offer, row: OfferQuote) -> None:

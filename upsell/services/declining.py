@@ -10,7 +10,7 @@ from upsell.exceptions import OfferNotAcceptable
 from upsell.models import Offer
 from upsell.models.tokens import hashed
 from upsell.services import recording
-from upsell.services.accepting import locked, retried
+from upsell.services.locking import locked, retried
 
 
 def decline(*, token: str) -> Offer:

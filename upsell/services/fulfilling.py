@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from upsell import clock, conf, signals, snapshots
 from upsell.engine.money import minor_units
-from upsell.exceptions import ChargeDeclined, OfferNotFound, Refused
+from upsell.exceptions import ChargeDeclined, OfferNotFound
 from upsell.models import Acceptance, Attempt, Offer, Refund
 from upsell.models.tokens import hashed
 from upsell.ports import (
@@ -22,10 +21,10 @@ from upsell.ports import (
     ChargeResult,
     ChargeState,
     Gateway,
-    Price,
-    Quote,
 )
-from upsell.services import recording, refunding
+from upsell.services import changing, recording, refunding
+from upsell.services.changing import Changed
+from upsell.services.locking import locked_with, retried
 
 logger = logging.getLogger("upsell")
 
@@ -173,72 +172,67 @@ def _is_what_was_asked(attempt: Attempt, result: ChargeResult) -> bool:
 # ------------------------------------------------------------------ what it comes to
 
 
-def _locked(attempt: Attempt) -> tuple[Offer, Attempt]:
-    """Lock the offer, then the attempt: the order everywhere."""
-    offer = Offer.objects.select_for_update().get(pk=attempt.offer_id)
-    return offer, Attempt.objects.select_for_update().get(pk=attempt.pk)
-
-
 def _applied(attempt: Attempt, result: ChargeResult) -> Offer:
     """Second transaction: the order changes, once, and everything that tells of it is written."""
-    refund_id: int | None = None
-    with transaction.atomic(durable=True):
-        offer, attempt = _locked(attempt)
-        now = clock.database_now()
-        if attempt.state in {"APPLIED", "REFUNDING", "REFUNDED"}:
-            return offer
-        if attempt.live_offer_id is None or offer.state not in _TAKES:
-            refund_id = _late(offer, attempt, result, now=now)
-        elif offer.revoke_requested_at is not None:
-            refund_id = _to_refund(offer, attempt, result, reason="revoked", now=now)
-        else:
-            refusal = _apply(offer, attempt, result, now=now)
-            if refusal:
-                offer.failure_code = "apply_failed"
-                offer.save(update_fields=["failure_code"])
-                refund_id = _to_refund(offer, attempt, result, reason=refusal, now=now)
+    changed: Changed | None = None
+    if not changing.is_shared() and _is_to_be_applied(attempt):
+        _note(attempt, result)
+        try:
+            changed = changing.carry_out(attempt.offer, attempt, result)
+        except changing.NotSaid:
+            return Offer.objects.get(pk=attempt.offer_id)
+    if not changing.is_shared() and (changed is None or changed.applied is None):
+        changing.let_go(attempt)
+    offer, refund_id = retried(lambda: _recorded(attempt, result, changed))
     if refund_id is not None:
         refunding.send(refund_id=refund_id)
         offer.refresh_from_db()
     return offer
 
 
-def _apply(offer: Offer, attempt: Attempt, result: ChargeResult, *, now: datetime) -> str:
-    """Change the order in a savepoint; return why it could not be."""
-    shop = conf.shop()
-    change, quote = snapshots.change_of(offer), quote_of(offer, attempt)
-    try:
-        with transaction.atomic():
-            applied = shop.apply(change, quote, attempt.hold)
-            difference = (applied.total_after - applied.total_before).gross
-            if difference != attempt.amount:
-                raise Refused(
-                    "order_changed", f"the order grew by {difference}, charged {attempt.amount}"
-                )
-            if attempt.amount > 0 and result.state is not ChargeState.DEFERRED:
-                shop.record_payment(
-                    change.order_ref,
-                    "charge",
-                    attempt.amount,
-                    attempt.currency,
-                    result.reference,
-                    attempt.gateway,
-                )
-    except Refused as refused:
-        logger.warning("offer %s: the shop refused to apply: %s", offer.pk, refused.reason)
-        return refused.reason
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:
-        # The host's adapter is foreign code: whatever it raises, the buyer gets the money back.
-        logger.exception("offer %s: the shop's apply raised", offer.pk)
-        return "apply_failed"
-    _accepted(offer, attempt, result, applied, now=now)
-    return ""
+def _is_to_be_applied(attempt: Attempt) -> bool:
+    offer = attempt.offer
+    asked_back = offer.revoke_requested_at is not None
+    return attempt.live_offer_id is not None and offer.state in _TAKES and not asked_back
+
+
+def _recorded(
+    attempt: Attempt, result: ChargeResult, changed: Changed | None
+) -> tuple[Offer, int | None]:
+    """Record what became of the order, having changed it here where the shop is in this database.
+
+    Returns:
+        The offer, and the refund that is now due.
+    """
+    with transaction.atomic(durable=True):
+        offer, attempt = locked_with(attempt)
+        now = clock.database_now()
+        if attempt.state in {"APPLIED", "REFUNDING", "REFUNDED"}:
+            return offer, None
+        if attempt.live_offer_id is None or offer.state not in _TAKES:
+            return offer, _late(offer, attempt, result, now=now)
+        if changed is None:
+            if offer.revoke_requested_at is not None:
+                return offer, _to_refund(offer, attempt, result, reason="revoked", now=now)
+            if not changing.is_shared():  # it became fit to be applied just now: the next look does
+                return offer, None
+            changed = changing.carry_out(offer, attempt, result)
+        if changed.applied is None:
+            offer.failure_code = "apply_failed"
+            offer.save(update_fields=["failure_code"])
+            return offer, _to_refund(offer, attempt, result, reason=changed.refusal, now=now)
+        _accepted(offer, attempt, result, changed, changed.applied, now=now)
+        return offer, None
 
 
 def _accepted(
-    offer: Offer, attempt: Attempt, result: ChargeResult, applied: Applied, *, now: datetime
+    offer: Offer,
+    attempt: Attempt,
+    result: ChargeResult,
+    changed: Changed,
+    applied: Applied,
+    *,
+    now: datetime,
 ) -> None:
     terms = snapshots.policy(offer.channel)
     Acceptance.objects.create(
@@ -264,17 +258,10 @@ def _accepted(
         amount=str(attempt.amount),
         currency=attempt.currency,
     )
-    kinds = (
-        ["DOCUMENTS"] if offer.decision and snapshots.gather(change_order(offer)).invoiced else []
-    )
+    kinds = ["DOCUMENTS"] if changed.invoiced else []
     if terms.confirmation_mail:
         kinds.append("CONFIRMATION")
     recording.enqueue(offer, kinds, now=now)
-
-
-def change_order(offer: Offer) -> str:
-    """Return the order an offer is for."""
-    return offer.order_ref or offer.occasion_ref
 
 
 def _late(offer: Offer, attempt: Attempt, result: ChargeResult, *, now: datetime) -> int | None:
@@ -297,7 +284,8 @@ def _to_refund(
     """The order cannot change: give the money back, and stay ACCEPTING until that is answered."""
     _note(attempt, result)
     if attempt.amount <= 0 or result.state is ChargeState.DEFERRED:
-        _let_go(attempt)
+        if changing.is_shared():
+            changing.let_go(attempt)
         _end(attempt, "RELEASED", result, now=now)
         refunding.close_after_refund(offer, now=now)
         return None
@@ -330,14 +318,13 @@ def _end(attempt: Attempt, state: str, result: ChargeResult | None, *, now: date
     )
 
 
-def _let_go(attempt: Attempt) -> None:
-    if attempt.hold:
-        conf.shop().release(attempt.hold)
-
-
 def _waiting(attempt: Attempt, result: ChargeResult) -> Offer:
+    return retried(lambda: _noted_as_waiting(attempt, result))
+
+
+def _noted_as_waiting(attempt: Attempt, result: ChargeResult) -> Offer:
     with transaction.atomic(durable=True):
-        offer, attempt = _locked(attempt)
+        offer, attempt = locked_with(attempt)
         if attempt.live_offer_id is None or attempt.state != "STARTED":
             return offer
         now = clock.database_now()
@@ -359,13 +346,20 @@ def release(*, attempt_id: int, state: str, code: str = "", expired: bool = Fals
         state: DECLINED (the provider refused) or RELEASED (nothing was charged).
         expired: The buyer never came back from the challenge: the offer is over.
     """
-    attempt = Attempt.objects.get(pk=attempt_id)
+    attempt = Attempt.objects.select_related("offer", "quote").get(pk=attempt_id)
+    if not changing.is_shared() and attempt.live_offer_id and attempt.state != "REFUNDING":
+        changing.let_go(attempt)
+    return retried(lambda: _released(attempt, state=state, code=code, expired=expired))
+
+
+def _released(attempt: Attempt, *, state: str, code: str, expired: bool) -> Offer:
     with transaction.atomic(durable=True):
-        offer, attempt = _locked(attempt)
+        offer, attempt = locked_with(attempt)
         if attempt.live_offer_id is None or attempt.state == "REFUNDING":
             return offer
         now = clock.database_now()
-        _let_go(attempt)
+        if changing.is_shared():
+            changing.let_go(attempt)
         attempt.decline_code = code[:64]
         attempt.save(update_fields=["decline_code"])
         _end(attempt, state, None, now=now)
@@ -386,10 +380,24 @@ def release(*, attempt_id: int, state: str, code: str = "", expired: bool = Fals
     return offer
 
 
+def give_up(*, attempt_id: int, code: str) -> Offer:
+    """End an attempt before anything was asked of the provider: it cannot be had any more."""
+    attempt = Attempt.objects.get(pk=attempt_id)
+    with transaction.atomic(durable=True):
+        offer, attempt = locked_with(attempt)
+        if attempt.live_offer_id is None or attempt.asked_at is not None:
+            return offer
+        now = clock.database_now()
+        _end(attempt, "RELEASED", None, now=now)
+        offer.failure_code = code
+        recording.move(offer, "FAILED", at=now, reason=code, fields=["failure_code"])
+    return offer
+
+
 def _held_for_staff(attempt: Attempt, result: ChargeResult) -> Offer:
     """The provider took something else than was asked: never accepted, staff are told."""
     with transaction.atomic(durable=True):
-        offer, attempt = _locked(attempt)
+        offer, attempt = locked_with(attempt)
         if attempt.state in {"APPLIED", "NEEDS_ATTENTION", "REFUNDING", "REFUNDED"}:
             return offer
         now = clock.database_now()
@@ -411,24 +419,6 @@ def needs_attention(offer: Offer, *, code: str, now: datetime) -> None:
         offer.save(update_fields=["failure_code"])
         recording.append([recording.event(offer, "needs_attention", at=now, reason=code)])
         recording.announce(offer, "NEEDS_ATTENTION", at=now, code=code)
-
-
-def quote_of(offer: Offer, attempt: Attempt) -> Quote:
-    """Return the figures an attempt was made for, as the shop gave them."""
-    row = attempt.quote
-
-    def price(net: Any, gross: Any) -> Price:
-        return Price(currency=row.currency, net=net, gross=gross)
-
-    return Quote(
-        change_id=str(offer.uuid),
-        unit=price(offer.unit_net, offer.unit_gross),
-        line=price(row.line_net, row.line_gross),
-        credit=price(row.credit_net, row.credit_gross),
-        shipping=price(row.shipping_net, row.shipping_gross),
-        amount_due=price(row.due_net, row.due_gross),
-        order_version=row.order_version,
-    )
 
 
 def next_look(started_at: datetime, looks: int) -> datetime | None:

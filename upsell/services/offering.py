@@ -95,6 +95,7 @@ class Ports:
             availability=self.availability,
             purchases=self.purchases,
             collection=collection_for(self.occasion, None, trusted=self.trusted),
+            can_replace=Capability.REPLACE in self.shop.capabilities,
         )
 
     def _bought(self) -> Sequence[Purchase]:

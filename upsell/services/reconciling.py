@@ -13,7 +13,7 @@ from django.db.models import F, Q, QuerySet
 from upsell import clock, conf
 from upsell.models import Attempt, Offer, Refund
 from upsell.ports import ChargeResult, ChargeState
-from upsell.services import fulfilling, recording, refunding
+from upsell.services import fulfilling, recording, refunding, undoing
 
 logger = logging.getLogger("upsell")
 
@@ -37,6 +37,9 @@ def reconcile(*, now: datetime | None = None, limit: int = 200) -> dict[str, int
             logger.exception("attempt %s could not be reconciled", attempt_id)
             outcome = "error"
         counts[outcome] += 1
+    if not conf.shop().shares_database:
+        for offer_id in _half_undone().values_list("pk", flat=True)[:limit]:
+            counts["undone_" + undoing.finish(offer_id=offer_id).state.lower()] += 1
     due = Refund.objects.filter(state="PENDING", next_try_at__lte=told).order_by(
         "next_try_at", "pk"
     )
@@ -57,6 +60,11 @@ def _due_attempts(now: datetime) -> QuerySet[Attempt]:
         )
         .order_by("started_at", "pk")
     )
+
+
+def _half_undone() -> QuerySet[Offer]:
+    """Accepted offers that were asked back of a shop elsewhere, and not given back yet."""
+    return Offer.objects.filter(state="ACCEPTED", revoke_requested_at__isnull=False).order_by("pk")
 
 
 def _looked_at(attempt_id: int, *, now: datetime) -> str:
@@ -81,18 +89,21 @@ def _looked_at(attempt_id: int, *, now: datetime) -> str:
         if not over:
             return fulfilling.settle(attempt_id=attempt.pk, result=result).state.lower()
         cancel = partial(gateway.cancel, attempt.reference or "", attempt.key)
-        return _challenge_over(attempt, fulfilling.answer_of(cancel, attempt))
+        return _challenge_over(attempt, fulfilling.answer_of(cancel, attempt), now=now)
     if result.state is ChargeState.UNKNOWN:
         return _unknown(attempt, now=now)
-    return fulfilling.settle(attempt_id=attempt.pk, result=result).state.lower()
+    settled = fulfilling.settle(attempt_id=attempt.pk, result=result)
+    if settled.state == "ACCEPTING":  # paid, and the shop does not say what became of the order
+        return _unknown(attempt, now=now)
+    return settled.state.lower()
 
 
-def _challenge_over(attempt: Attempt, result: ChargeResult) -> str:
+def _challenge_over(attempt: Attempt, result: ChargeResult, *, now: datetime) -> str:
     """The buyer never came back. The provider was told to give up, and may say it was paid."""
     if result.state in {ChargeState.CAPTURED, ChargeState.AUTHORIZED}:
         return fulfilling.settle(attempt_id=attempt.pk, result=result).state.lower()
     if result.state is ChargeState.UNKNOWN:
-        return "unknown"
+        return _unknown(attempt, now=now)
     return fulfilling.release(
         attempt_id=attempt.pk, state="RELEASED", code="challenge_expired", expired=True
     ).state.lower()

@@ -15,7 +15,8 @@ from upsell import clock, conf
 from upsell.models import Acceptance, Attempt, Offer, Refund
 from upsell.ports import Gateway, RefundResult
 from upsell.ports import RefundState as Answer
-from upsell.services import recording
+from upsell.services import changing, recording
+from upsell.services.locking import retried
 
 logger = logging.getLogger("upsell")
 
@@ -51,7 +52,12 @@ def split(order_ref: str, line_ref: str, amount: Decimal) -> Split:
 
 
 def refundable(attempt: Attempt) -> Decimal:
-    """Return what of a charge has not been given back or promised back."""
+    """Return what of a charge has not been given back or promised back.
+
+    Nothing, where nothing was charged: what is on the open balance is the host's.
+    """
+    if attempt.charge_state == "DEFERRED":
+        return Decimal(0)
     taken = (
         Refund.objects.filter(attempt=attempt)
         .exclude(state="REFUSED")
@@ -77,7 +83,7 @@ def open_refund(attempt: Attempt, amount: Decimal, *, reason: str, now: datetime
 
 def send(*, refund_id: int) -> Refund:
     """Ask the provider to give back, outside any transaction; the same key however often."""
-    refund = Refund.objects.select_related("attempt").get(pk=refund_id)
+    refund = Refund.objects.select_related("attempt__offer", "attempt__quote").get(pk=refund_id)
     if refund.state != "PENDING":
         return refund
     attempt = refund.attempt
@@ -86,7 +92,28 @@ def send(*, refund_id: int) -> Refund:
         result = RefundResult(state=Answer.REFUSED, message="no gateway to refund with")
     else:
         result = _asked(gateway, attempt.reference, refund)
-    return _answered(refund, result)
+    if result.state is Answer.REFUNDED and not changing.is_shared():
+        _tell_elsewhere(refund, result)
+    return retried(lambda: _answered(refund, result))
+
+
+def _tell_elsewhere(refund: Refund, result: RefundResult) -> None:
+    """Tell a shop elsewhere before it is recorded here: told twice is told once."""
+    if refund.attempt.state == "REFUNDING":
+        changing.let_go(refund.attempt)
+    elif refund.attempt.state == "APPLIED":
+        _book(refund, result.reference)
+
+
+def _book(refund: Refund, reference: str) -> None:
+    conf.shop().record_payment(
+        refund.attempt.offer.order_ref or "",
+        "refund",
+        refund.amount,
+        refund.currency,
+        reference or refund.key,
+        refund.attempt.gateway,
+    )
 
 
 def _asked(gateway: Gateway, reference: str, refund: Refund) -> RefundResult:
@@ -136,20 +163,13 @@ def _done(offer: Offer, refund: Refund, *, now: datetime) -> None:
         ]
     )
     if attempt.state == "REFUNDING":
-        if attempt.hold:
-            conf.shop().release(attempt.hold)
+        if changing.is_shared():
+            changing.let_go(attempt)
         attempt.state, attempt.live_offer, attempt.settled_at = "REFUNDED", None, now
         attempt.save(update_fields=["state", "live_offer", "settled_at"])
         close_after_refund(offer, now=now)
-    elif attempt.state == "APPLIED":  # only a charge that the host's books know
-        conf.shop().record_payment(
-            offer.order_ref or "",
-            "refund",
-            refund.amount,
-            refund.currency,
-            refund.reference or refund.key,
-            attempt.gateway,
-        )
+    elif attempt.state == "APPLIED" and changing.is_shared():
+        _book(refund, refund.reference)  # only a charge that the host's books know
 
 
 def close_after_refund(offer: Offer, *, now: datetime) -> None:

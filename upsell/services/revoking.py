@@ -11,7 +11,7 @@ from upsell.engine import states
 from upsell.exceptions import NotFound
 from upsell.models import Acceptance, Offer
 from upsell.services import recording, refunding, undoing
-from upsell.services.accepting import locked
+from upsell.services.locking import locked
 
 
 def revoke(*, offer_id: int, reason: str, actor: str = "") -> Offer:

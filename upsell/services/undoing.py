@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from django.db import transaction
 from django.db.models import Q
 
-from upsell import clock, conf, snapshots
+from upsell import clock, snapshots
 from upsell.exceptions import OfferNotAcceptable, OfferNotFound, Refused
-from upsell.models import Acceptance, Offer
+from upsell.models import Acceptance, Offer, OfferEvent
 from upsell.models.tokens import hashed
-from upsell.ports import Applied, Price
-from upsell.services import recording, refunding
-from upsell.services.accepting import retried
+from upsell.services import changing, recording, refunding
+from upsell.services.locking import locked, retried
 
 
 def undo(*, token: str, trusted: bool) -> Offer:
@@ -30,6 +30,8 @@ def undo(*, token: str, trusted: bool) -> Offer:
             ``order_released`` once packed; ``order_changed``.
     """
     offer, refusal, refund_id = retried(lambda: _undone(token, trusted=trusted))
+    if not refusal and offer.state == "ACCEPTED":  # asked for, of a shop elsewhere
+        offer, refusal, refund_id = _finished(offer.pk)
     if refusal:
         raise OfferNotAcceptable(refusal, f"offer {offer.pk} cannot be undone: {refusal}")
     if refund_id is not None:
@@ -38,7 +40,20 @@ def undo(*, token: str, trusted: bool) -> Offer:
     return offer
 
 
+def finish(*, offer_id: int) -> Offer:
+    """Finish what was begun in a shop elsewhere: the order back, then the offer reversed.
+
+    Safe to repeat: the shop's ``revert`` is idempotent, and the offer is reversed once.
+    """
+    offer, _refusal, refund_id = _finished(offer_id)
+    if refund_id is not None:
+        refunding.send(refund_id=refund_id)
+        offer.refresh_from_db()
+    return offer
+
+
 def _undone(token: str, *, trusted: bool) -> tuple[Offer, str, int | None]:
+    """Check, and reverse; where the shop is elsewhere, only note that it was asked for."""
     digest = hashed(token)
     with transaction.atomic(durable=True):
         offer = (
@@ -58,49 +73,70 @@ def _undone(token: str, *, trusted: bool) -> tuple[Offer, str, int | None]:
         now = clock.database_now()
         if acceptance.undo_until <= now:
             return offer, "expired", None
-        occasion = snapshots.gather(offer.order_ref or "")
-        if occasion.released:
+        if not changing.is_shared():
+            if offer.revoke_requested_at is None:
+                offer.revoke_requested_at = now
+                offer.save(update_fields=["revoke_requested_at"])
+                recording.append([recording.event(offer, "undo_requested", at=now, actor="buyer")])
+            return offer, "", None
+        if snapshots.gather(offer.order_ref or "").released:
             return offer, "order_released", None
         try:
-            with transaction.atomic():
-                conf.shop().revert(snapshots.change_of(offer), applied_of(offer, acceptance))
+            changing.take_back(offer, acceptance)
         except Refused as refused:
             return offer, refused.reason, None
         return offer, "", reverse(offer, acceptance, reason="customer_undo", actor="buyer", now=now)
 
 
+def _finished(offer_id: int) -> tuple[Offer, str, int | None]:
+    """Take the change back outside any transaction, and record it in one."""
+    offer = Offer.objects.get(pk=offer_id)
+    if offer.state != "ACCEPTED":
+        return offer, "", None
+    acceptance = Acceptance.objects.get(offer=offer)
+    occasion = snapshots.gather(offer.order_ref or "")
+    gone = occasion.cancelled or occasion.closed_reason == "refunded"
+    refusal = "order_released" if occasion.released and not gone else ""
+    if not gone and not refusal:
+        try:
+            changing.take_back(offer, acceptance)
+        except Refused as refused:
+            refusal = refused.reason
+    with transaction.atomic(durable=True):
+        offer = locked(pk=offer_id)
+        if offer.state != "ACCEPTED":
+            return offer, "", None
+        if refusal:
+            offer.revoke_requested_at = None
+            offer.save(update_fields=["revoke_requested_at"])
+            return offer, refusal, None
+        acceptance = Acceptance.objects.select_related("attempt").get(offer=offer)
+        by_buyer = OfferEvent.objects.filter(offer=offer, kind="undo_requested").exists()
+        reason, actor = ("customer_undo", "buyer") if by_buyer else ("revoked", "system")
+        now = clock.database_now()
+        return offer, "", reverse(offer, acceptance, reason=reason, actor=actor, now=now)
+
+
 def reverse(
-    offer: Offer, acceptance: Acceptance, *, reason: str, actor: str, now: datetime
+    offer: Offer,
+    acceptance: Acceptance,
+    *,
+    reason: str,
+    actor: str,
+    now: datetime,
+    amount: Decimal | None = None,
 ) -> int | None:
     """Close an accepted offer as reversed, inside the caller's transaction; return its refund.
 
-    Only what is left of **our** charge goes back; nothing, where it was on the open balance.
+    Only what is left of **our** charge goes back, or ``amount`` of it; nothing, where it was on
+    the open balance.
     """
     acceptance.reversed_at = now
     acceptance.save(update_fields=["reversed_at"])
     recording.move(offer, "REVERSED", at=now, reason=reason, actor=actor)
     recording.enqueue(offer, ["REVERSAL"], now=now)
-    attempt = acceptance.attempt
-    left = refunding.refundable(attempt)
-    if left <= 0 or attempt.charge_state == "DEFERRED":
+    left = refunding.refundable(acceptance.attempt)
+    due = left if amount is None else min(amount, left)
+    if due <= 0:
         return None
-    return refunding.open_refund(attempt, left, reason=reason, now=now).pk
-
-
-def applied_of(offer: Offer, acceptance: Acceptance) -> Applied:
-    """Return what ``Shop.apply`` returned when this was accepted."""
-    return Applied(
-        change_id=str(offer.uuid),
-        line_ref=acceptance.line_ref,
-        total_before=Price(
-            currency=offer.currency,
-            net=acceptance.total_before_net,
-            gross=acceptance.total_before_gross,
-        ),
-        total_after=Price(
-            currency=offer.currency,
-            net=acceptance.total_after_net,
-            gross=acceptance.total_after_gross,
-        ),
-        removed=tuple(acceptance.removed),
-    )
+    return refunding.open_refund(acceptance.attempt, due, reason=reason, now=now).pk
