@@ -34,7 +34,7 @@ UPSELL = {"kind": "UPSELL", "quantity_rule": "MATCH"}
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        pytest.param({**UPSELL, "triggers": [ALWAYS]}, "upsell_always", id="upsell always"),
+        pytest.param({**UPSELL, "triggers": [ALWAYS]}, "upsell_always", id="S67 upsell always"),
         pytest.param(
             {"triggers": [ALWAYS, {"kind": "TAG", "ref": "a", "quantity": 1}]},
             "always_alone",
