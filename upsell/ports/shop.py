@@ -1,91 +1,31 @@
-"""What a host shop implements: one ``Shop``, one ``Gateway`` per way to pay, and their values."""
+"""What a host shop is to us: one ``Shop``, and what it can do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from upsell.engine.money import allocate, exponent, minor_units, round_money, share_of_units
-from upsell.engine.quoting import (
-    credit,
-    ensure_as_quoted,
-    gross_price,
-    order_version,
-    plan_change,
-)
 from upsell.engine.types import (
     Applied,
     Availability,
     Change,
-    ChangeKind,
     Choice,
-    Collection,
-    CollectionWay,
     Customer,
     Fact,
-    Line,
-    Moment,
     Occasion,
     Price,
     Product,
     Purchase,
     Quote,
     Ref,
-    Replaced,
-    TaxLine,
 )
 from upsell.exceptions import NotFound, Refused
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
-
-__all__ = [
-    "Applied",
-    "Availability",
-    "BaseGateway",
-    "BaseShop",
-    "Capability",
-    "Change",
-    "ChangeKind",
-    "ChargeRequest",
-    "ChargeResult",
-    "ChargeState",
-    "Choice",
-    "Collection",
-    "CollectionWay",
-    "Customer",
-    "Fact",
-    "Gateway",
-    "Line",
-    "Moment",
-    "NotFound",
-    "Occasion",
-    "Price",
-    "Product",
-    "Purchase",
-    "Quote",
-    "Ref",
-    "RefundResult",
-    "RefundState",
-    "Refused",
-    "Replaced",
-    "Shop",
-    "TaxLine",
-    "allocate",
-    "credit",
-    "ensure_as_quoted",
-    "exponent",
-    "gross_price",
-    "minor_units",
-    "order_version",
-    "plan_change",
-    "round_money",
-    "share_of_units",
-]
 
 
 class Capability(StrEnum):
@@ -108,153 +48,6 @@ class Capability(StrEnum):
     HISTORY = "HISTORY"
     CONSENT = "CONSENT"
     FULFILMENT_HOLD = "FULFILMENT_HOLD"
-
-
-# ------------------------------------------------------------------ payment
-
-
-class ChargeState(StrEnum):
-    """What became of a charge."""
-
-    CAPTURED = "CAPTURED"
-    AUTHORIZED = "AUTHORIZED"
-    """The host captures it with the order's own payment."""
-    REQUIRES_ACTION = "REQUIRES_ACTION"
-    """The buyer has to do something; ``action_url`` or ``client_secret`` says where."""
-    PENDING = "PENDING"
-    """Waits without anything for the buyer to do."""
-    DECLINED = "DECLINED"
-    """Refused by the provider, definitely. Nothing else is DECLINED."""
-    DEFERRED = "DEFERRED"
-    """On the host's open balance."""
-    UNKNOWN = "UNKNOWN"
-    """Time-out, reset, 5xx, unreadable: it may or may not have been charged."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeRequest:
-    """One try to collect. The same ``key`` never charges twice."""
-
-    key: str
-    """``ups-<attempt uuid>``, at most 64 characters."""
-    order_ref: Ref
-    order_number: str
-    amount: Decimal
-    currency: str
-    minor_units: int
-    """``amount`` by the currency's ISO exponent, never times 100."""
-    credential: str = ""
-    customer_present: bool = True
-    return_url: str = ""
-    description: str = ""
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    """Carries the key, the order and the offer's uuid."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChargeResult:
-    """What the provider says of a charge. ``amount`` and ``currency`` are what was really taken."""
-
-    state: ChargeState
-    reference: str = ""
-    """The provider's object, unique."""
-    action_url: str = ""
-    client_secret: str = ""
-    decline_code: str = ""
-    """``configuration`` = our mistake, not the buyer's card."""
-    public_message: str = ""
-    amount: Decimal | None = None
-    currency: str = ""
-
-
-class RefundState(StrEnum):
-    """What became of a refund."""
-
-    REFUNDED = "REFUNDED"
-    PENDING = "PENDING"
-    REFUSED = "REFUSED"
-    UNKNOWN = "UNKNOWN"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefundResult:
-    state: RefundState
-    reference: str = ""
-    message: str = ""
-
-
-class Gateway(Protocol):
-    """One way to pay. No method raises for the network: UNKNOWN is an answer."""
-
-    slug: str
-
-    def collection(
-        self, order: Occasion, amount: Decimal | None, currency: str, *, trusted: bool
-    ) -> Collection:
-        """Say how the order's own payment can collect more; the shop's tables only, no network.
-
-        ``amount`` is none while deciding (not known yet) and exact when accepting.
-        Where ``trusted`` is false (who only holds a link) never answer a silent way.
-        """
-        ...
-
-    def charge(self, request: ChargeRequest) -> ChargeResult:
-        """Collect, once per key. At most 5 s."""
-        ...
-
-    def resume(self, reference: str) -> ChargeResult:
-        """Look again at a charge that needed the buyer, finishing it if it can be."""
-        ...
-
-    def find(self, key: str, order_ref: Ref, since: datetime) -> ChargeResult | None:
-        """Say what became of this key. None = certainly nothing."""
-        ...
-
-    def cancel(self, reference: str, key: str) -> ChargeResult:
-        """Give up a charge before its challenge expires. May answer that it was paid."""
-        ...
-
-    def refund(self, reference: str, amount: Decimal, currency: str, key: str) -> RefundResult:
-        """Give back, once per key; voids what is not captured yet."""
-        ...
-
-    def parse_webhook(self, request: HttpRequest) -> Sequence[tuple[str, ChargeResult]]:
-        """Verify the signature on the raw body; return (key, result) pairs.
-
-        Raises:
-            ValueError: The signature is wrong or too old.
-        """
-        ...
-
-
-class BaseGateway:
-    """Answers for a gateway that has no challenges, no look-up and no webhooks.
-
-    One that only ever answers ADD_TO_BALANCE is never asked to charge.
-    """
-
-    slug: str = ""
-
-    def charge(self, request: ChargeRequest) -> ChargeResult:
-        return ChargeResult(state=ChargeState.DECLINED, decline_code="configuration")
-
-    def resume(self, reference: str) -> ChargeResult:
-        return ChargeResult(state=ChargeState.UNKNOWN, reference=reference)
-
-    def find(self, key: str, order_ref: Ref, since: datetime) -> ChargeResult | None:
-        return ChargeResult(state=ChargeState.UNKNOWN)
-
-    def cancel(self, reference: str, key: str) -> ChargeResult:
-        return ChargeResult(state=ChargeState.UNKNOWN, reference=reference)
-
-    def refund(self, reference: str, amount: Decimal, currency: str, key: str) -> RefundResult:
-        return RefundResult(state=RefundState.REFUSED, message="this gateway cannot refund")
-
-    def parse_webhook(self, request: HttpRequest) -> Sequence[tuple[str, ChargeResult]]:
-        raise ValueError(f"{self.slug} sends no webhooks")
-
-
-# ------------------------------------------------------------------ the shop
 
 
 class Shop(Protocol):
