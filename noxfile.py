@@ -27,14 +27,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types, strictly."""
-    session.install("-e", ".[dev,lint]")
+    session.install("-e", ".[dev,lint,stripe]")
     session.run("mypy", "upsell")
 
 
 @nox.session
 def imports(session: nox.Session) -> None:
     """Who imports whom, and that no migration is missing."""
-    session.install("-e", ".[dev,lint]")
+    session.install("-e", ".[dev,lint,stripe]")
     session.run("lint-imports")
     session.run(
         "python", "-m", "django", "makemigrations", "--check", "--dry-run",

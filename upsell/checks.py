@@ -31,6 +31,9 @@ _NAMED: Mapping[str, Capability] = {
     CampaignTrigger.Kind.BRAND.value: Capability.BRANDS,
 }
 
+_OF_OTHERS = ("UPSELL_TEST_", "UPSELL_STRIPE_", "UPSELL_OSCAR_")
+"""Settings that are not ours to know: of the tests, and of the bindings, which check their own."""
+
 Messages = list[checks.CheckMessage]
 Apps = Sequence[Any] | None
 
@@ -183,7 +186,7 @@ def check_settings(app_configs: Apps, **kwargs: Any) -> Messages:
         )
     known = {*conf.DEFAULTS, "UPSELL_CLOCK"}
     for name in sorted(set(dir(settings)) - known):
-        if name.startswith("UPSELL_") and not name.startswith("UPSELL_TEST_"):
+        if name.startswith("UPSELL_") and not name.startswith(_OF_OTHERS):
             close = get_close_matches(name, known, 1)
             found.append(
                 checks.Warning(

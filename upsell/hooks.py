@@ -8,7 +8,7 @@ from functools import partial
 
 from django.db import transaction
 
-from upsell import clock
+from upsell import clock, conf
 from upsell.queries import Page
 from upsell.services import campaigns, offering, returning, revoking
 
@@ -71,5 +71,6 @@ def offer_for(*, order_ref: str) -> Page | None:
     return offering.offer_for(order_ref=order_ref, now=clock.now())
 
 
+shop = conf.shop
 refund_line = returning.refund_line
 save_campaign = campaigns.save_campaign

@@ -1,0 +1,1 @@
+"""Bindings to what others wrote; each its own Django app with its own extra."""
