@@ -1,7 +1,8 @@
 """What the shop does with an order: stock, totals, and the way to the buyer's door.
 
 Every change of stock locks the product's row first. Who locks an order as well locks
-the order before any product, and products by id: so nobody waits for each other.
+the order before any product, then all its products at once and by id, and only then writes
+rows that name them (MariaDB locks what a new row names): so nobody waits for each other.
 """
 
 from __future__ import annotations
@@ -95,6 +96,7 @@ def hold(promised):
         Refused: ``out_of_stock``.
     """
     order = Order.objects.select_for_update().get(pk=promised.order_ref)
+    locked_products(_products(promised))
     change, _ = OrderChange.objects.select_for_update().get_or_create(
         change_id=promised.id,
         defaults={
@@ -115,6 +117,11 @@ def hold(promised):
         change.state, change.taken = "held", sum(taken.values())
         change.save(update_fields=["state", "taken"])
     return order, change
+
+
+def _products(promised):
+    """Return the products that an offer moves: the one it adds, and those that leave."""
+    return {promised.product_ref, *(part.product_ref for part in promised.replaces)} - {""}
 
 
 def release(change_id):
@@ -207,13 +214,14 @@ def take_back(promised):
         Refused: The order is packed, or somebody changed one of these lines since.
     """
     order = Order.objects.select_for_update().get(pk=promised.order_ref)
+    locked_products(_products(promised))
     change = OrderChange.objects.select_for_update().get(change_id=promised.id)
     if change.state != "applied":
         return
     line = order.lines.filter(pk=change.answer["line"]).first()
     if order.released:
         raise Refused("order_released", f"order {order.number} is packed")
-    if line is None or line.returned or order.cancelled:
+    if line is None or line.returned or _closed(order):
         raise Refused("order_changed", f"the offer's line of order {order.number} changed")
     line.delete()
     back = {change.product_id: change.taken}

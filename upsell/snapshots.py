@@ -301,6 +301,13 @@ def gather(order_ref: str) -> Occasion:
     return conf.shop().order(order_ref)
 
 
+def gone(occasion: Occasion) -> str:
+    """Return why there is nothing left of an order to change or to pay for; empty = it stands."""
+    if occasion.cancelled:
+        return "order_cancelled"
+    return "order_refunded" if occasion.closed_reason == "refunded" else ""
+
+
 def customer_keys(customer: Customer) -> list[str]:
     """Return every key this buyer may be stored under, the current one first.
 

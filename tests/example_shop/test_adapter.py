@@ -156,18 +156,22 @@ def test_another_amount_than_quoted_is_refused():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("happens", ["packed", "returned", "sold out"])
-def test_revert_refuses_once_the_order_went_on(happens):
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        pytest.param(models.Order, {"released": True}, id="packed"),
+        pytest.param(models.Order, {"cancelled": True}, id="cancelled"),
+        pytest.param(models.Order, {"refunded": True}, id="refunded"),
+        pytest.param(models.OrderLine, {"returned": 1}, id="returned"),
+        pytest.param(models.Product, {"stock": 0}, id="sold out"),
+    ],
+)
+def test_revert_refuses_once_the_order_went_on(model, values):
     products = catalogue()
     placed = order(products)
     promised = change(placed, products["W2"], replaces=products["W1"])
     applied = SHOP.apply(promised, SHOP.quote(promised))
-    if happens == "packed":
-        models.Order.objects.update(released=True)
-    elif happens == "returned":
-        models.OrderLine.objects.update(returned=1)
-    else:
-        models.Product.objects.filter(sku="W1").update(stock=0)
+    model.objects.update(**values)
     before = shape(placed)
 
     with pytest.raises(ports.Refused):

@@ -12,7 +12,7 @@ from django.utils import timezone
 from example_shop.models import Order, OrderLine, Payment, Product
 from tests.factories import campaign, catalogue, order
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable, OfferNotFound
-from upsell.models import Offer, OfferEvent, Refund
+from upsell.models import Acceptance, Offer, OfferEvent, Refund
 from upsell.models.tokens import offer_token, undo_token
 from upsell.services import (
     accepting,
@@ -386,6 +386,27 @@ def test_a_cancelled_order_takes_its_offer_back_and_refunds_it(gateway):
     offer.refresh_from_db()
     assert offer.state == "REVERSED"
     assert gateway.charged(str(placed.pk)) == 0
+
+
+@pytest.mark.parametrize("late", [pytest.param(False, id="in time"), pytest.param(True, id="late")])
+@pytest.mark.parametrize("gone", ["cancelled", "refunded"])
+def test_undo_gives_the_money_of_an_order_back_that_is_gone(gone, late, gateway):
+    """The shop told nobody, and has dealt with its lines and stock itself."""
+    products = catalogue()
+    campaign(products["CA"])
+    placed = order(products)
+    offer = accept(offered(placed))
+    Order.objects.update(**{gone: True})
+    if late:
+        Acceptance.objects.update(undo_until=timezone.now())
+    before = shape(placed)
+
+    undone = undoing.undo(token=undo_token(offer), trusted=False)
+
+    assert undone.state == "REVERSED"
+    assert OfferEvent.objects.get(after="REVERSED").reason == f"order_{gone}"
+    assert gateway.charged(str(placed.pk)) == 0
+    assert shape(placed) == before
 
 
 def test_r1_and_r2_split_a_refund_ours_first():

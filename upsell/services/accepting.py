@@ -83,8 +83,7 @@ class _Seen:
 
 def _seen(offer: Offer) -> _Seen:
     occasion = snapshots.gather(offer.order_ref or "")
-    gone = occasion.cancelled or occasion.closed_reason == "refunded"
-    if gone or _changed(offer, occasion):
+    if snapshots.gone(occasion) or _changed(offer, occasion):
         return _Seen(occasion=occasion, quote=None)
     return _Seen(occasion=occasion, quote=conf.shop().quote(snapshots.change_of(offer)))
 
@@ -119,8 +118,9 @@ def _begin(*, token: str, quote_number: int, trusted: bool, seen: _Seen | None) 
         if seen is None:
             return _Begun(offer=offer, refusal="order_changed")
         occasion = seen.occasion
-        if occasion.cancelled or occasion.closed_reason == "refunded":
-            recording.move(offer, "REVOKED", at=now, reason="order_cancelled")
+        gone = snapshots.gone(occasion)
+        if gone:
+            recording.move(offer, "REVOKED", at=now, reason=gone)
             return _Begun(offer=offer, refusal="revoked")
         changed = _changed(offer, occasion)
         if changed or seen.quote is None:

@@ -59,12 +59,11 @@ def order_changed(*, order_ref: str) -> None:
     if offer is None:
         return
     try:
-        occasion = snapshots.gather(order_ref)
+        reason = snapshots.gone(snapshots.gather(order_ref))
     except NotFound:
         return
-    if not occasion.cancelled and occasion.closed_reason != "refunded":
+    if not reason:
         return
-    reason = "order_cancelled" if occasion.cancelled else "order_refunded"
     refund_id: int | None = None
     with transaction.atomic():
         offer = locked(pk=offer.pk)

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from upsell import clock, snapshots
-from upsell.exceptions import OfferNotAcceptable, OfferNotFound, Refused
+from upsell.exceptions import NotFound, OfferNotAcceptable, OfferNotFound, Refused
 from upsell.models import Acceptance, Offer, OfferEvent
 from upsell.models.tokens import hashed
 from upsell.services import changing, recording, refunding
@@ -18,6 +18,9 @@ from upsell.services.locking import locked, retried
 
 def undo(*, token: str, trusted: bool) -> Offer:
     """Give an accepted offer back, once: lines, totals, then the money.
+
+    Of an order that is cancelled or refunded the shop has given the lines back already: then
+    the money alone, at any time.
 
     Args:
         token: The offer's token, with ``trusted``; or the undo token, which suffices by
@@ -71,21 +74,52 @@ def _undone(token: str, *, trusted: bool) -> tuple[Offer, str, int | None]:
             return offer, "revoked", None
         acceptance = Acceptance.objects.select_related("attempt").get(offer=offer)
         now = clock.database_now()
-        if acceptance.undo_until <= now:
-            return offer, "expired", None
         if not changing.is_shared():
+            if acceptance.undo_until <= now:
+                return offer, "expired", None
             if offer.revoke_requested_at is None:
                 offer.revoke_requested_at = now
                 offer.save(update_fields=["revoke_requested_at"])
                 recording.append([recording.event(offer, "undo_requested", at=now, actor="buyer")])
             return offer, "", None
-        if snapshots.gather(offer.order_ref or "").released:
-            return offer, "order_released", None
-        try:
-            changing.take_back(offer, acceptance)
-        except Refused as refused:
-            return offer, refused.reason, None
-        return offer, "", reverse(offer, acceptance, reason="customer_undo", actor="buyer", now=now)
+        refusal = _reverted(offer, acceptance, now=now)
+        if not refusal:
+            refund_id = reverse(offer, acceptance, reason="customer_undo", actor="buyer", now=now)
+            return offer, "", refund_id
+        gone = _gone(offer)
+        if gone:
+            return offer, "", reverse(offer, acceptance, reason=gone, actor="host", now=now)
+        return offer, refusal, None
+
+
+def _reverted(offer: Offer, acceptance: Acceptance, *, now: datetime) -> str:
+    """Have the shop take its change back; return why it could not be."""
+    if acceptance.undo_until <= now:
+        return "expired"
+    return _taken_back(offer, acceptance)
+
+
+def _taken_back(offer: Offer, acceptance: Acceptance) -> str:
+    try:
+        occasion = snapshots.gather(offer.order_ref or "")
+        if snapshots.gone(occasion):
+            return "order_changed"
+        if occasion.released:
+            return "order_released"
+        changing.take_back(offer, acceptance)
+    except NotFound:
+        return "order_changed"
+    except Refused as refused:
+        return refused.reason
+    return ""
+
+
+def _gone(offer: Offer) -> str:
+    """Look again: what the shop would not revert may have been cancelled a moment ago."""
+    try:
+        return snapshots.gone(snapshots.gather(offer.order_ref or ""))
+    except NotFound:
+        return ""
 
 
 def _finished(offer_id: int) -> tuple[Offer, str, int | None]:
@@ -93,26 +127,21 @@ def _finished(offer_id: int) -> tuple[Offer, str, int | None]:
     offer = Offer.objects.get(pk=offer_id)
     if offer.state != "ACCEPTED":
         return offer, "", None
-    acceptance = Acceptance.objects.get(offer=offer)
-    occasion = snapshots.gather(offer.order_ref or "")
-    gone = occasion.cancelled or occasion.closed_reason == "refunded"
-    refusal = "order_released" if occasion.released and not gone else ""
-    if not gone and not refusal:
-        try:
-            changing.take_back(offer, acceptance)
-        except Refused as refused:
-            refusal = refused.reason
+    refusal = _taken_back(offer, Acceptance.objects.get(offer=offer))
+    gone = _gone(offer) if refusal else ""
     with transaction.atomic(durable=True):
         offer = locked(pk=offer_id)
         if offer.state != "ACCEPTED":
             return offer, "", None
-        if refusal:
+        if refusal and not gone:
             offer.revoke_requested_at = None
             offer.save(update_fields=["revoke_requested_at"])
             return offer, refusal, None
         acceptance = Acceptance.objects.select_related("attempt").get(offer=offer)
         by_buyer = OfferEvent.objects.filter(offer=offer, kind="undo_requested").exists()
         reason, actor = ("customer_undo", "buyer") if by_buyer else ("revoked", "system")
+        if gone:
+            reason, actor = gone, "host"
         now = clock.database_now()
         return offer, "", reverse(offer, acceptance, reason=reason, actor=actor, now=now)
 
