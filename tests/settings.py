@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 import django
@@ -92,3 +93,5 @@ UPSELL_GATEWAYS = {
     "invoice": "example_shop.adapter.InvoiceGateway",
 }
 UPSELL_UNKNOWN_RETRY_SECONDS = 0.0
+# No test but the one of this budget may hang on how busy the machine is.
+UPSELL_TIME_BUDGET = timedelta(minutes=1)
