@@ -187,7 +187,7 @@ _SHOWN: Mapping[type[models.Model], frozenset[str]] = {
         {
             *("id", "uuid", "decision_id", "campaign_id", "order_ref", "state", "kind"),
             *("product_ref", "quantity", "currency", "terms", "quote_number", "generation"),
-            *("channel", "trial", "first_shown_at", "expires_at", "failure_code"),
+            *("channel", "trial", "first_shown_at", "expires_at", "failure_code", "token_hash"),
         }
     ),
     OfferQuote: frozenset(

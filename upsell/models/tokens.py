@@ -6,6 +6,7 @@ import base64
 import hashlib
 import uuid
 
+from django.conf import settings
 from django.utils.crypto import salted_hmac
 
 from upsell.models.offer import Offer
@@ -31,12 +32,22 @@ def make_token(
 
 def offer_token(offer: Offer) -> str:
     """Return the token that opens an offer, as of its generation."""
-    return make_token("offer", offer.uuid, offer.generation)
+    return _again("offer", offer, offer.token_hash)
 
 
 def undo_token(offer: Offer) -> str:
     """Return the token that gives an accepted offer back, and does nothing else."""
-    return make_token("undo", offer.uuid, offer.generation)
+    return _again("undo", offer, offer.undo_hash)
+
+
+def _again(purpose: str, offer: Offer, stored: str | None) -> str:
+    """Make a token under the key it was first made with: the stored hash says which."""
+    keys = [None, *(str(key) for key in settings.SECRET_KEY_FALLBACKS)]
+    made = (make_token(purpose, offer.uuid, offer.generation, secret=key) for key in keys)
+    first = next(made)
+    if len(keys) == 1 or hashed(first) == stored:
+        return first
+    return next((token for token in made if hashed(token) == stored), first)
 
 
 def hashed(token: str) -> str:
