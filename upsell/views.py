@@ -3,28 +3,35 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.http import (
     Http404,
     HttpRequest,
     HttpResponse,
+    HttpResponseNotAllowed,
     HttpResponseRedirect,
     JsonResponse,
 )
+from django.http.response import HttpResponseBase
+from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
-from django.views.decorators.http import require_GET, require_POST
+from django.utils.cache import patch_vary_headers
+from django.utils.decorators import decorator_from_middleware
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
 
 from upsell import clock, conf, queries
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable, OfferNotFound
 from upsell.models import Offer
 from upsell.models.tokens import offer_token
-from upsell.presenting.offers import shown_offer
+from upsell.presenting.offers import GONE, shown_offer
 from upsell.presenting.visitors import is_a_person
 from upsell.queries import Page
 from upsell.services import accepting, declining, fulfilling, offering, undoing
@@ -50,51 +57,80 @@ STATUS_OF = {
 }
 """The stable codes and what they are in HTTP."""
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 
 
-def private(view: View) -> View:
-    """Answer nobody else: no store, no frame, no index, no referrer to strangers.
+_POLICY = re.compile("csp|content_?security_?policy", re.IGNORECASE)
 
-    The view runs outside any transaction, also where the host wraps requests in one:
-    money is never moved inside a transaction.
+
+class _Proof(CsrfViewMiddleware):
+    """Django's own check of a form, with a page that says what to do where it fails."""
+
+    def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
+        logger.warning("a form was refused: %s", reason)
+        if _wants_json(request):
+            return JsonResponse({"code": "form_refused"}, status=403)
+        # An undo link opens nothing but itself; every other form stands on the page above it.
+        here, name = request.path.rstrip("/").rsplit("/", 1)
+        back = request.path if name == "undo" else f"{here}/"
+        return render(request, "upsell/refused.html", {"back_url": back}, status=403)
+
+
+def private(*methods: str) -> Callable[[View], View]:
+    """Answer these methods, and nobody but the buyer: no store, no frame, no index.
+
+    The view runs outside any transaction, also where the host wraps requests in one: money is
+    never moved inside a transaction. Whoever gets the request afterwards, Django's log of
+    refusals among them, finds a path without the link's secret.
     """
 
-    @wraps(view)
-    def answered(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        response = view(request, *args, **kwargs)
-        response["Cache-Control"] = "private, no-store"
-        response["Referrer-Policy"] = "same-origin"
-        response["X-Robots-Tag"] = "noindex"
-        response["X-Frame-Options"] = "DENY"
-        response["Vary"] = "Cookie"
-        response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-        return response
+    def made(view: View) -> View:
+        proven = decorator_from_middleware(_Proof)(view)
 
-    outside: View = transaction.non_atomic_requests(answered)
-    return outside
+        @wraps(view)
+        def answered(request: HttpRequest, **captured: Any) -> HttpResponseBase:
+            try:
+                response: HttpResponseBase
+                if request.method in methods:
+                    response = proven(request, **captured)
+                else:
+                    response = HttpResponseNotAllowed(methods)
+            finally:
+                token = captured.get("token")
+                request.path = request.path.replace(f"/{token}/", "/-/")
+            response["Cache-Control"] = "private, no-store"
+            response["Referrer-Policy"] = "same-origin"
+            response["X-Robots-Tag"] = "noindex"
+            response["X-Frame-Options"] = "DENY"
+            patch_vary_headers(response, ["Cookie"])
+            # Middleware that sends a policy leaves alone what has one: ours would be all there is.
+            if not any(_POLICY.search(path) for path in settings.MIDDLEWARE):
+                response.headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
+            return response
+
+        # Checked above, with a page of our own: the host's middleware would refuse before.
+        outside: View = transaction.non_atomic_requests(csrf_exempt(answered))
+        return outside
+
+    return made
 
 
-@private
-@csrf_protect
-@require_GET
+@private("GET", "HEAD")
 def offer(request: HttpRequest, token: str) -> HttpResponse:
     """Show an offer as it stands. Changes nothing but the first-shown stamp, once."""
     page = _page(token)
     if page.offer is not None and is_a_person(request) and _may_act(request, page.offer):
         offering.show(offer_id=page.offer.pk, now=clock.now())
         page.offer.refresh_from_db(fields=["state"])
-    return _shown(request, page, error=request.GET.get("problem", "")[:32])
+    return _shown(request, page)
 
 
-@private
-@csrf_protect
-@require_POST
+@private("POST")
 def accept(request: HttpRequest, token: str) -> HttpResponse:
     """Take a yes. The body carries the quote's number and nothing else that counts."""
     page = _page(token)
-    number = request.POST.get("quote", "")
-    if not (number.isascii() and number.isdigit() and len(number) < 9):
+    number, *more = request.POST.getlist("quote") or [""]
+    if more or not (number.isascii() and number.isdigit() and len(number) < 9):
         return _problem(request, token, "bad_input", 400)
     return _answer(
         request,
@@ -108,16 +144,13 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     )
 
 
-@private
-@csrf_protect
-@require_POST
+@private("POST")
 def decline(request: HttpRequest, token: str) -> HttpResponse:
     """Take a no."""
     return _answer(request, token, lambda: declining.decline(token=token))
 
 
-@private
-@csrf_protect
+@private("GET", "HEAD", "POST")
 def undo(request: HttpRequest, token: str) -> HttpResponse:
     """Give back. A link in a mail shows a page with a button; only the button does it."""
     page = queries.page_by_undo_token(token) or queries.page_by_token(token)
@@ -130,8 +163,7 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
     return _answer(request, offer_page, lambda: undoing.undo(token=token, trusted=trusted))
 
 
-@private
-@require_GET
+@private("GET", "HEAD")
 def status(request: HttpRequest, token: str) -> HttpResponse:
     """Say where an offer stands, for the script that waits."""
     page = _page(token)
@@ -140,8 +172,7 @@ def status(request: HttpRequest, token: str) -> HttpResponse:
     return JsonResponse({"state": page.offer.state, "code": page.offer.failure_code})
 
 
-@private
-@csrf_protect
+@private("GET", "HEAD", "POST")
 def challenge_return(request: HttpRequest, token: str) -> HttpResponse:
     """Back from the bank. Arriving shows a button; pressing it (the script does) finishes."""
     page = _page(token)
@@ -150,9 +181,7 @@ def challenge_return(request: HttpRequest, token: str) -> HttpResponse:
     return _answer(request, token, lambda: fulfilling.resume(token=token))
 
 
-@private
-@csrf_protect
-@require_POST
+@private("POST")
 def seen(request: HttpRequest, token: str) -> HttpResponse:
     """Stamp the first impression when the offer came into sight."""
     page = _page(token)
@@ -161,15 +190,13 @@ def seen(request: HttpRequest, token: str) -> HttpResponse:
     return HttpResponse(status=204)
 
 
-@private
-@csrf_protect
-@require_GET
+@private("GET", "HEAD")
 def fragment(request: HttpRequest) -> HttpResponse:
     """Render the offer of the order just placed in this session, for pages that are cached."""
     order_ref = conf.shop().order_for_request(request)
     page = None if order_ref is None else offering.page_for_request(request, order_ref)
     shown = None if page is None else shown_offer(page, now=clock.now())
-    if shown is None:
+    if shown is None or shown.state in GONE:
         return HttpResponse(status=204)
     return render(request, "upsell/includes/offer.html", {"offer": shown})
 

@@ -32,6 +32,9 @@ _STATES = {
     "REVERSED": "undone",
 }
 
+GONE = frozenset({"declined", "expired", "revoked"})
+"""What the host's page says nothing of any more; our own page has a line for each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:

@@ -176,8 +176,8 @@ def stamp_shown(offer: Offer, *, now: datetime) -> None:
 
 
 def show(*, offer_id: int, now: datetime) -> None:
-    """Stamp an offer's first impression by its id."""
-    offer = Offer.objects.filter(pk=offer_id).first()
+    """Stamp an offer's first impression by its id; what is over is not seen any more."""
+    offer = Offer.objects.answerable_at(now).filter(pk=offer_id).first()
     if offer is not None:
         stamp_shown(offer, now=now)
 

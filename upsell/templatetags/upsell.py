@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from upsell import clock, conf
-from upsell.presenting.offers import shown_offer
+from upsell.presenting.offers import GONE, shown_offer
 from upsell.services import offering
 
 logger = logging.getLogger("upsell")
@@ -54,7 +54,7 @@ def _rendered(context: Any, request: HttpRequest, order: object) -> SafeString |
     order_ref = shop.ref(order)
     page = offering.page_for_request(request, order_ref)
     shown = None if page is None else shown_offer(page, now=clock.now())
-    if shown is None or shown.state in {"declined", "expired", "revoked"}:
+    if shown is None or shown.state in GONE:
         return ""
     # As Django's inclusion tags do: the host's context processors are not run again.
     values = {"offer": shown, "request": request, "csrf_token": context.get("csrf_token")}
