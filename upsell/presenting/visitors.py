@@ -18,6 +18,10 @@ def is_a_person(request: HttpRequest) -> bool:
 
 
 def sees_trials(request: HttpRequest) -> bool:
-    """Whether this is staff who may see campaigns that are for staff only."""
+    """Whether this is staff who may see campaigns that are for staff only.
+
+    A host's own user model may know neither staff nor permissions: then nobody is.
+    """
     user = getattr(request, "user", None)
-    return bool(user and user.is_staff and user.has_perm("upsell.view_campaign"))
+    may = getattr(user, "has_perm", None)
+    return bool(getattr(user, "is_staff", False) and may and may("upsell.view_campaign"))
