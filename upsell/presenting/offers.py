@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +35,9 @@ _STATES = {
 
 GONE = frozenset({"declined", "expired", "revoked"})
 """What the host's page says nothing of any more; our own page has a line for each."""
+
+_SKIPPED = re.compile(r"[\x00-\x20\x7f]")
+_RUN = re.compile(r"(javascript|data|vbscript):", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,14 +126,14 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         quote_number=offer.quote_number,
         order_number=terms["order_number"],
         title=product["title"],
-        product_url=product["url"],
-        image_url=words["image_url"] or product["image_url"],
+        product_url=opened(product["url"]),
+        image_url=opened(words["image_url"] or product["image_url"]),
         image_alt=words["image_alt"] or product["image_alt"],
         headline=words["headline"] or product["title"],
         body=words["body"],
         benefits=tuple(words["benefits"]),
         quantity=offer.quantity,
-        replaced=tuple(terms["replaced"]),
+        replaced=tuple({**row, "image_url": opened(row["image_url"])} for row in terms["replaced"]),
         rows=_rows(terms),
         price=money(quote.line_gross),
         struck_price=_struck(offer, terms, quote),
@@ -145,7 +149,7 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         undo_until=_time(acceptance.undo_until) if acceptance else "",
         may_undo=bool(acceptance and state == "accepted" and acceptance.undo_until > now),
         failure_code=offer.failure_code,
-        action_url=attempt.action_url if attempt else "",
+        action_url=opened(attempt.action_url) if attempt else "",
         accept_url=address("accept"),
         decline_url=address("decline"),
         undo_url=address("undo"),
@@ -157,6 +161,16 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         total_after=money(acceptance.total_after_gross) if acceptance else "",
         trial=offer.trial,
     )
+
+
+def opened(address: str) -> str:
+    """Return an address that a browser opens; nothing for one that it would run.
+
+    Addresses come from the shop, the gateway and staff. Escaping keeps them inside their
+    attribute, and does not keep ``javascript:`` from running. Browsers skip blanks and control
+    characters in an address; so do we.
+    """
+    return "" if _RUN.match(_SKIPPED.sub("", address)) else address
 
 
 def copy_for(terms: Mapping[str, Any]) -> Mapping[str, Any]:

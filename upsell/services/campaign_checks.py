@@ -251,7 +251,7 @@ def _copy_shape(copy: object) -> Iterator[Finding]:
                 message=_("%(language)s: a benefit has more than %(most)d characters.")
                 % {"language": language, "most": BENEFIT},
             )
-        if words.get("image_url") and not re.match(r"(https?://|/)[^\s]*$", words["image_url"]):
+        if words.get("image_url") and not re.fullmatch(r"(https?://|/)\S*", words["image_url"]):
             yield _shape(
                 "copy", _("%s: the image must be an https:// address or a path.") % language
             )

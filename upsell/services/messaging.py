@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,17 +13,20 @@ from django.db import transaction
 from django.db.models import Q
 from django.template.loader import render_to_string
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from upsell import clock, conf, signals, snapshots
 from upsell.exceptions import NotFound
 from upsell.models import Offer, OutboxMessage
 from upsell.ports import Occasion
-from upsell.presenting.mails import confirmation_values
+from upsell.presenting.mails import confirmation_values, language_of, one_line
 
 logger = logging.getLogger("upsell")
 
 LEASE = timedelta(minutes=2)
 TRIES = 8
+_ONE_ADDRESS = re.compile(r"""[^\s@,;:<>()\[\]\\"\x00-\x20\x7f]+@[^\s@,;:<>()\\"\x00-\x20\x7f]+""")
+"""One address and nothing else: a shop that hands on more must not make us write to strangers."""
 
 
 def send_due(*, now: datetime | None = None, limit: int = 200) -> int:
@@ -131,7 +135,7 @@ def _documents(offer: Offer, occasion: Occasion) -> str:
         logger.warning("offer %s: the order was invoiced before it changed", offer.pk)
         return "SENT"
     mail = EmailMultiAlternatives(
-        subject=f"Order {occasion.number} changed after its invoice",
+        subject=one_line(_("Order %s changed after its invoice") % occasion.number),
         body=render_to_string("upsell/mail/documents.txt", {"number": occasion.number}),
         from_email=snapshots.policy(offer.channel).sender or None,
         to=[address],
@@ -141,17 +145,18 @@ def _documents(offer: Offer, occasion: Occasion) -> str:
 
 
 def _mail(message: OutboxMessage, offer: Offer, occasion: Occasion) -> str:
-    if not occasion.customer.email:
+    address = occasion.customer.email.strip()
+    if not _ONE_ADDRESS.fullmatch(address):
         return "SKIPPED"
     name = "confirmation" if message.kind == "CONFIRMATION" else "reversal"
-    with translation.override(occasion.customer.locale or translation.get_language() or "en"):
+    with translation.override(language_of(occasion.customer.locale)):
         values = confirmation_values(offer, occasion)
         subject = render_to_string(f"upsell/mail/{name}_subject.txt", values)
         mail = EmailMultiAlternatives(
-            subject=" ".join(subject.split()),
+            subject=one_line(subject),
             body=render_to_string(f"upsell/mail/{name}.txt", values),
             from_email=snapshots.policy(offer.channel).sender or None,
-            to=[occasion.customer.email],
+            to=[address],
             headers={"Message-ID": f"<{message.key.replace(':', '.')}.{offer.uuid}@upsell>"},
         )
         mail.attach_alternative(render_to_string(f"upsell/mail/{name}.html", values), "text/html")
