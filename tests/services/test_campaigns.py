@@ -58,7 +58,7 @@ UPSELL = {"kind": "UPSELL", "quantity_rule": "MATCH"}
         pytest.param({"copy": {"en": {"accept_label": "x" * 31}}}, "too_long", id="label"),
         pytest.param({"copy": {"en": {"benefits": ["x"] * 6}}}, "too_many_benefits", id="six"),
         pytest.param({"copy": {"en": {"benefits": ["x" * 61]}}}, "too_long", id="benefit"),
-        pytest.param({"copy": {"en": {"accept_label": "Yes please"}}}, "label_refused", id="EU"),
+        pytest.param({"copy": {"en": {"accept_label": "Yes, add it!"}}}, "label_refused", id="A47"),
         pytest.param({"copy": {"en": {"image_url": "javascript:1"}}}, "invalid", id="image"),
     ],
 )  # fmt: skip

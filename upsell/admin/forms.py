@@ -14,7 +14,7 @@ from upsell.admin.widgets import ShopSelect, ShopSelectMultiple, TriggerSelect
 from upsell.models import Campaign, CampaignCopy, CampaignExclusion, CampaignTrigger
 from upsell.ports import Capability
 from upsell.services import campaigns
-from upsell.services.campaign_checks import decimal_of
+from upsell.services.campaign_shapes import decimal_of
 
 
 class LinesField(forms.CharField):

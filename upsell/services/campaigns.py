@@ -20,7 +20,8 @@ from upsell.models import (
     CampaignRevision,
     CampaignTrigger,
 )
-from upsell.services.campaign_checks import Finding, datetime_of, validate
+from upsell.services.campaign_checks import Finding, validate
+from upsell.services.campaign_shapes import datetime_of
 
 __all__ = [
     "Finding",
