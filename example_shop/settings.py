@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import django
@@ -86,5 +87,7 @@ UPSELL_GATEWAYS = {
     "invoice": "example_shop.payments.InvoiceGateway",
 }
 UPSELL_BASE_URL = "http://127.0.0.1:8000"
+# Whoever tries this out has one address and many test cards.
+UPSELL_LIMIT_BUYER = UPSELL_LIMIT_ADDRESS = UPSELL_LIMIT_REFUSED = (500, timedelta(hours=1))
 UPSELL_TERMS_URL = "/terms/"
 UPSELL_RETURNS_URL = "/returns/"

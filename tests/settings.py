@@ -93,5 +93,7 @@ UPSELL_GATEWAYS = {
     "invoice": "example_shop.adapter.InvoiceGateway",
 }
 UPSELL_UNKNOWN_RETRY_SECONDS = 0.0
+# Every buyer of the tests has one address; how often is limited has tests of its own.
+UPSELL_LIMIT_BUYER = UPSELL_LIMIT_ADDRESS = UPSELL_LIMIT_REFUSED = (10_000, timedelta(hours=1))
 # No test but the one of this budget may hang on how busy the machine is.
 UPSELL_TIME_BUDGET = timedelta(minutes=1)

@@ -37,6 +37,15 @@ DEFAULTS: Mapping[str, Any] = {
     "UPSELL_TIME_BUDGET": timedelta(milliseconds=300),  # spent -> no offer
     "UPSELL_RECONCILE_AFTER": (30, 90, 300, 900, 3600, 21600, 86400),  # seconds after the start
     "UPSELL_UNKNOWN_RETRY_SECONDS": 2.0,  # pause before asking the gateway once more
+    "UPSELL_GATEWAY_CONCURRENCY": 4,  # calls of one gateway at once, in one process
+    "UPSELL_GATEWAY_RATE": 20,  # calls a second that the reconciler makes at most; 0 = no limit
+    "UPSELL_BREAKER_FAILURES": 5,  # unanswered in a row -> nobody asks for a while
+    "UPSELL_BREAKER_PAUSE": timedelta(seconds=30),  # for so long
+    "UPSELL_LIMIT_BUYER": (6, timedelta(hours=1)),  # tries to pay of one buyer
+    "UPSELL_LIMIT_ADDRESS": (20, timedelta(hours=1)),  # tries to pay from one address
+    "UPSELL_LIMIT_REFUSED": (5, timedelta(days=1)),  # refused cards of a buyer or an address
+    "UPSELL_CLIENT_ADDRESS": "",  # dotted path: request -> address; empty = REMOTE_ADDR
+    "UPSELL_REPORT_RETENTION": timedelta(days=90),  # providers' reports
     "UPSELL_ALLOW_RECURRING": False,  # subscriptions as one-click offers
     "UPSELL_NOT_BOUGHT_DAYS": 365,  # default of a new campaign
     "UPSELL_HASH_KEY": "",  # key of the buyers' hashes; empty = made from SECRET_KEY

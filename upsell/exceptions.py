@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 
 class UpsellError(Exception):
     """Anything this app raises on purpose."""
@@ -35,9 +37,13 @@ class OfferNotAcceptable(UpsellError):
     ``expired``, ``declined``, ``quote_changed`` or ``login_required``.
     """
 
-    def __init__(self, code: str, message: str = "") -> None:
+    def __init__(
+        self, code: str, message: str = "", *, retry_after: timedelta | None = None
+    ) -> None:
         super().__init__(message or code)
         self.code = code
+        self.retry_after = retry_after
+        """How long until it may be tried again, where that is known."""
 
 
 class OfferNotFound(OfferNotAcceptable):

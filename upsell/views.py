@@ -32,9 +32,9 @@ from upsell.exceptions import ChargeDeclined, OfferNotAcceptable, OfferNotFound
 from upsell.models import Offer
 from upsell.models.tokens import offer_token
 from upsell.presenting.offers import GONE, shown_offer
-from upsell.presenting.visitors import is_a_person
+from upsell.presenting.visitors import client_address, is_a_person
 from upsell.queries import Page
-from upsell.services import accepting, declining, fulfilling, offering, undoing
+from upsell.services import accepting, declining, fulfilling, hearing, offering, undoing
 
 logger = logging.getLogger("upsell")
 
@@ -140,6 +140,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
             quote_number=int(number),
             trusted=page.offer is not None and _may_act(request, page.offer),
             return_url=_absolute(request, token),
+            address=client_address(request),
         ),
     )
 
@@ -213,7 +214,7 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
         results = list(made.parse_webhook(request))
     except ValueError:
         return HttpResponse(status=400)
-    fulfilling.webhook(gateway_slug=gateway, results=results)
+    hearing.hear(gateway_slug=gateway, results=results)
     return HttpResponse(status=200)
 
 
@@ -255,10 +256,30 @@ def _answer(request: HttpRequest, token: str, work: Callable[[], Offer]) -> Http
     except ChargeDeclined as error:
         return _problem(request, token, error.code, STATUS_OF.get(error.code, 402))
     except OfferNotAcceptable as error:
-        return _problem(request, token, error.code, STATUS_OF.get(error.code, 409))
+        response = _problem(request, token, error.code, STATUS_OF.get(error.code, 409))
+        if error.retry_after is not None:
+            response["Retry-After"] = str(max(1, int(error.retry_after.total_seconds())))
+        return response
+    except Exception:
+        # The database gave up, or the host's shop raised: foreign code. Where money may have
+        # moved by then, the row says that it is being confirmed; else nothing was charged.
+        logger.exception("an answer to an offer could not be taken")
+        page = queries.page_by_token(token)
+        if page is None or page.offer is None or page.offer.state not in _UNDER_WAY:
+            return _problem(request, token, "payment_unavailable", 503)
+        return _answered(request, token, page.offer)
+    return _answered(request, token, row)
+
+
+_UNDER_WAY = frozenset({"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"})
+
+
+def _answered(request: HttpRequest, token: str, row: Offer) -> HttpResponse:
     if _wants_json(request):
-        waits = row.state in {"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"}
-        return JsonResponse({"state": row.state}, status=202 if waits else 200)
+        told = {"state": row.state}
+        if row.client_secret:  # for Stripe.js and its like, on the host's page
+            told["client_secret"] = row.client_secret
+        return JsonResponse(told, status=202 if row.state in _UNDER_WAY else 200)
     response = HttpResponseRedirect(reverse("upsell:offer", args=[token]))
     response.status_code = 303
     return response

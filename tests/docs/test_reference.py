@@ -33,6 +33,8 @@ def written(default: object) -> str:
             count, rest = divmod(round(default.total_seconds() * 1000), size)
             if count and not rest:
                 return f"timedelta({name}={count})"
+    if isinstance(default, tuple):
+        return f"({', '.join(map(written, default))})"
     return '""' if default == "" else str(default)
 
 

@@ -16,6 +16,7 @@ from upsell.models.event import OfferEvent
 from upsell.models.message import OutboxMessage
 from upsell.models.offer import Offer, OfferQuote
 from upsell.models.payment import Acceptance, Attempt, Refund
+from upsell.models.provider import GatewayEvent, GatewayHealth
 
 __all__ = [
     "Acceptance",
@@ -29,6 +30,8 @@ __all__ = [
     "ChannelAccess",
     "ChannelSettings",
     "Decision",
+    "GatewayEvent",
+    "GatewayHealth",
     "Offer",
     "OfferEvent",
     "OfferQuote",

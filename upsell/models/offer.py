@@ -97,6 +97,9 @@ class Offer(models.Model):
     failure_code = models.CharField(_("failure"), max_length=64, blank=True)
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
 
+    # Of a challenge that just began, for a script on the host's page; never stored.
+    client_secret = ""
+
     objects = OfferQuerySet.as_manager()
 
     class Meta:

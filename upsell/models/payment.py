@@ -43,6 +43,8 @@ class Attempt(models.Model):
     decline_code = models.CharField(_("declined for"), max_length=64, blank=True)
     hold = models.CharField(_("stock held"), max_length=190, blank=True)
     action_url = models.CharField(max_length=1000, blank=True)
+    # Keyed hash of the address it was asked from: how often is limited, who it was is not kept.
+    address_key = models.CharField(max_length=70, blank=True)
     started_at = models.DateTimeField(_("started"))
     # Set in the same commit that decides to call the provider: before it, nothing was asked.
     asked_at = models.DateTimeField(_("provider asked"), null=True, blank=True)
@@ -56,7 +58,10 @@ class Attempt(models.Model):
     class Meta:
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
-        indexes = [models.Index(fields=["state", "next_look_at"], name="upsell_attempt_look")]
+        indexes = [
+            models.Index(fields=["state", "next_look_at"], name="upsell_attempt_look"),
+            models.Index(fields=["address_key", "started_at"], name="upsell_attempt_address"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["offer", "number"], name="upsell_attempt_once"),
             models.CheckConstraint(

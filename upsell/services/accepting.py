@@ -15,7 +15,7 @@ from upsell.exceptions import NotFound, OfferNotAcceptable, Refused
 from upsell.models import Attempt, Offer, OfferQuote
 from upsell.models.tokens import hashed
 from upsell.ports import Collection, CollectionWay, Occasion, Quote
-from upsell.services import changing, fulfilling, recording
+from upsell.services import changing, fulfilling, guarding, limiting, recording
 from upsell.services.locking import locked, retried
 from upsell.services.offering import collection_for, quote_row
 
@@ -31,15 +31,29 @@ _SILENT = {CollectionWay.CHARGE_SAVED, CollectionWay.ADD_TO_BALANCE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Yes:
+    """What a buyer's yes says: which offer, which figures, and who says it."""
+
+    token: str
+    quote_number: int
+    trusted: bool
+    address_key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Begun:
     """What the first transaction came to: an attempt, or a code to refuse with."""
 
     offer: Offer
     attempt_id: int | None = None
     refusal: str = ""
+    wait: timedelta | None = None
+    """How long until it may be tried again, where that is known."""
 
 
-def accept(*, token: str, quote_number: int, trusted: bool, return_url: str = "") -> Offer:
+def accept(
+    *, token: str, quote_number: int, trusted: bool, return_url: str = "", address: str = ""
+) -> Offer:
     """Take a buyer's yes, once, however often the button is pressed.
 
     Charges first and changes the order after; a refused charge leaves the order as it was.
@@ -50,6 +64,7 @@ def accept(*, token: str, quote_number: int, trusted: bool, return_url: str = ""
         trusted: Whether this request may act for the buyer (``Shop.may_act``). Who only
             holds the link can pay on the provider's approval page at most.
         return_url: Where a bank's challenge sends the buyer back to.
+        address: Where the request came from; it limits how often, and only its hash is kept.
 
     Returns:
         The offer: ACCEPTED; ACCEPTING while the payment is being confirmed;
@@ -60,14 +75,20 @@ def accept(*, token: str, quote_number: int, trusted: bool, return_url: str = ""
         OfferNotAcceptable: With the code to answer, ``quote_changed`` among them.
         ChargeDeclined: The provider refused; nothing was charged.
     """
-    seen = None if changing.is_shared() else _seen_elsewhere(token)
-    begun = retried(
-        lambda: _begin(token=token, quote_number=quote_number, trusted=trusted, seen=seen)
+    yes = _Yes(
+        token=token,
+        quote_number=quote_number,
+        trusted=trusted,
+        address_key=limiting.address_key(address),
     )
+    seen = None if changing.is_shared() else _seen_elsewhere(token)
+    begun = retried(lambda: _begin(yes, seen))
     if begun.attempt_id is not None and not changing.is_shared():
         begun = _held_elsewhere(begun.attempt_id, begun)
     if begun.refusal:
-        raise OfferNotAcceptable(begun.refusal, f"offer {begun.offer.pk}: {begun.refusal}")
+        raise OfferNotAcceptable(
+            begun.refusal, f"offer {begun.offer.pk}: {begun.refusal}", retry_after=begun.wait
+        )
     if begun.attempt_id is None:
         return begun.offer
     return fulfilling.charge(attempt_id=begun.attempt_id, return_url=return_url)
@@ -104,9 +125,9 @@ def _seen_if_known(offer: Offer) -> _Seen | None:
         return None
 
 
-def _begin(*, token: str, quote_number: int, trusted: bool, seen: _Seen | None) -> _Begun:
+def _begin(yes: _Yes, seen: _Seen | None) -> _Begun:
     with transaction.atomic(durable=True):
-        offer = locked(token_hash=hashed(token))
+        offer = locked(token_hash=hashed(yes.token))
         now = clock.database_now()
         if offer.state in {"ACCEPTED", "ACCEPTING", "ACTION_REQUIRED"}:
             return _Begun(offer=offer)
@@ -125,14 +146,7 @@ def _begin(*, token: str, quote_number: int, trusted: bool, seen: _Seen | None) 
         changed = _changed(offer, occasion)
         if changed or seen.quote is None:
             return _Begun(offer=offer, refusal=changed or "order_changed")
-        return _quote_and_hold(
-            offer,
-            occasion,
-            seen.quote,
-            now=now,
-            quote_number=quote_number,
-            trusted=trusted,
-        )
+        return _quote_and_hold(offer, occasion, seen.quote, yes, now=now)
 
 
 def _closed(offer: Offer, *, now: datetime) -> str:
@@ -184,35 +198,53 @@ def _quote_and_hold(
     offer: Offer,
     occasion: Occasion,
     quote: Quote,
+    yes: _Yes,
     *,
     now: datetime,
-    quote_number: int,
-    trusted: bool,
 ) -> _Begun:
     shop, change = conf.shop(), snapshots.change_of(offer)
     if not quote.available:
         return _failed(offer, quote.reason or "product_unavailable", now=now)
     collection = Collection(how=CollectionWay.NONE)
     if quote.amount_due.gross > 0:
-        collection = collection_for(occasion, quote.amount_due.gross, trusted=trusted) or collection
-        if not trusted and collection.how in _SILENT | {CollectionWay.NONE}:
+        collection = (
+            collection_for(occasion, quote.amount_due.gross, trusted=yes.trusted) or collection
+        )
+        if not yes.trusted and collection.how in _SILENT | {CollectionWay.NONE}:
             return _Begun(offer=offer, refusal="login_required")
     shown = offer.quotes.filter(number=offer.quote_number).first()
     row = quote_row(offer, quote, collection, number=offer.quote_number, at=now)
     if shown is None or row.hash != shown.hash:
         _requote(offer, row)
         return _Begun(offer=offer, refusal="quote_changed")
-    if quote_number != offer.quote_number:
+    if yes.quote_number != offer.quote_number:
         return _Begun(offer=offer, refusal="quote_changed")
     if quote.amount_due.gross > 0 and collection.how is CollectionWay.NONE:
         return _Begun(offer=offer, refusal="payment_unavailable")
+    if quote.amount_due.gross > 0 and collection.how is not CollectionWay.ADD_TO_BALANCE:
+        refused_for_now = _not_now(offer, occasion, yes, now=now)
+        if refused_for_now is not None:
+            return refused_for_now
     try:
         with transaction.atomic():
             hold = shop.hold(change, quote) if shop.shares_database else ""
     except Refused as refused:
         return _failed(offer, refused.reason, now=now)
-    attempt = _attempt(offer, shown, occasion, hold=hold, now=now)
+    attempt = _attempt(offer, shown, occasion, yes, hold=hold, now=now)
     return _Begun(offer=offer, attempt_id=attempt.pk)
+
+
+def _not_now(offer: Offer, occasion: Occasion, yes: _Yes, *, now: datetime) -> _Begun | None:
+    """Refuse before an attempt begins: somebody tries too often, or nobody would be asked."""
+    wait = limiting.wait_for(offer, address=yes.address_key, now=now)
+    if wait is not None:
+        limiting.note(offer, wait=wait, now=now)
+        return _Begun(offer=offer, refusal="rate_limited", wait=wait)
+    gateway = conf.gateways().get(occasion.payment_method or "")
+    if gateway is not None and guarding.is_open(gateway.slug, now=now):
+        pause = conf.duration("UPSELL_BREAKER_PAUSE")
+        return _Begun(offer=offer, refusal="payment_unavailable", wait=pause)
+    return None
 
 
 def _held_elsewhere(attempt_id: int, begun: _Begun) -> _Begun:
@@ -248,6 +280,7 @@ def _attempt(
     offer: Offer,
     quote: OfferQuote,
     occasion: Occasion,
+    yes: _Yes,
     *,
     hold: str,
     now: datetime,
@@ -270,6 +303,7 @@ def _attempt(
         amount=quote.due_gross,
         currency=quote.currency,
         hold=hold,
+        address_key=yes.address_key,
         started_at=now,
         next_look_at=now + after,
     )

@@ -65,7 +65,7 @@ TABLE: Mapping[type[models.Model], tuple[str, Change | None]] = {
     Offer: ("pk__in", _offer),
     OfferQuote: ("offer__in", lambda row, now: {"collection_label": ""}),
     Acceptance: ("offer__in", _acceptance),
-    Attempt: ("offer__in", lambda row, now: {"action_url": ""}),
+    Attempt: ("offer__in", lambda row, now: {"action_url": "", "address_key": ""}),
     Refund: ("attempt__offer__in", None),
     OutboxMessage: ("offer__in", _message),
     OfferEvent: ("offer__in", None),

@@ -8,11 +8,16 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from upsell import clock, conf, signals, snapshots
 from upsell.engine.money import minor_units
-from upsell.exceptions import ChargeDeclined, OfferNotFound
+from upsell.exceptions import (
+    ChargeDeclined,
+    ConfigurationError,
+    OfferNotAcceptable,
+    OfferNotFound,
+)
 from upsell.models import Acceptance, Attempt, Offer, Refund
 from upsell.models.tokens import hashed
 from upsell.ports import (
@@ -22,7 +27,7 @@ from upsell.ports import (
     ChargeState,
     Gateway,
 )
-from upsell.services import changing, recording, refunding
+from upsell.services import changing, guarding, recording, refunding
 from upsell.services.changing import Changed
 from upsell.services.locking import locked_with, retried
 
@@ -43,9 +48,14 @@ def charge(*, attempt_id: int, return_url: str = "") -> Offer:
         ChargeDeclined: The provider refused; nothing was charged, the order is as it was.
     """
     attempt = Attempt.objects.select_related("quote", "offer__decision").get(pk=attempt_id)
-    gateway = _gateway_to_ask(attempt)
-    result = _asked(attempt, gateway, return_url) if gateway else _nothing_to_ask(attempt)
-    offer = settle(attempt_id=attempt_id, result=result)
+    gateway = gateway_to_ask(attempt)
+    try:
+        result = _asked(attempt, gateway, return_url) if gateway else _nothing_to_ask(attempt)
+    except guarding.NotAsked as error:
+        release(attempt_id=attempt_id, state="RELEASED", code="payment_unavailable")
+        raise OfferNotAcceptable("payment_unavailable", str(error)) from error
+    offer = _settled(attempt, result)
+    offer.client_secret = result.client_secret if offer.state == "ACTION_REQUIRED" else ""
     if result.state is ChargeState.DECLINED and offer.state in {"SHOWN", "FAILED", "EXPIRED"}:
         raise ChargeDeclined(result.public_message)
     return offer
@@ -59,20 +69,16 @@ def settle(*, attempt_id: int, result: ChargeResult | None = None) -> Offer:
     """
     attempt = Attempt.objects.select_related("quote", "offer__decision").get(pk=attempt_id)
     if result is None:
-        gateway = _gateway_to_ask(attempt)
-        result = (
-            _nothing_to_ask(attempt)
-            if gateway is None
-            else gateway.find(attempt.key, attempt.offer.order_ref or "", attempt.started_at)
-        )
+        gateway = gateway_to_ask(attempt)
+        result = _nothing_to_ask(attempt) if gateway is None else found(gateway, attempt)
     if result is None or result.state is ChargeState.UNKNOWN:
         return Offer.objects.get(pk=attempt.offer_id)
     if result.state in _PAID:
         if not _is_what_was_asked(attempt, result):
-            return _held_for_staff(attempt, result)
+            return retried(partial(_held_for_staff, attempt, result))
         return _applied(attempt, result)
     if result.state in _WAITS:
-        return _waiting(attempt, result)
+        return retried(partial(_waiting, attempt, result))
     return release(attempt_id=attempt.pk, state="DECLINED", code=result.decline_code)
 
 
@@ -86,37 +92,38 @@ def resume(*, token: str) -> Offer:
     offer = Offer.objects.filter(token_hash=hashed(token)).first()
     if offer is None:
         raise OfferNotFound
-    attempt = Attempt.objects.filter(live_offer=offer).first()
+    attempt = Attempt.objects.select_related("offer", "quote").filter(live_offer=offer).first()
     if attempt is None:
         return offer
-    gateway = conf.gateway_by_slug(attempt.gateway)
+    gateway = gateway_to_ask(attempt)
     if gateway is None or not attempt.reference:
         return settle(attempt_id=attempt.pk)
-    result = answer_of(partial(gateway.resume, attempt.reference), attempt)
-    offer = settle(attempt_id=attempt.pk, result=result)
+    result = answer_of(gateway, partial(gateway.resume, attempt.reference), attempt)
+    offer = _settled(attempt, result)
     if result.state is ChargeState.DECLINED and offer.state in {"SHOWN", "FAILED", "EXPIRED"}:
         raise ChargeDeclined(result.public_message)
     return offer
 
 
-def webhook(*, gateway_slug: str, results: list[tuple[str, ChargeResult]]) -> int:
-    """Settle what a provider reports by key; unknown keys are left alone. Returns how many."""
-    done = 0
-    for key, result in results:
-        attempt = Attempt.objects.filter(key=key, gateway=gateway_slug).first()
-        if attempt is not None:
-            settle(attempt_id=attempt.pk, result=result)
-            done += 1
-    return done
-
-
 # ------------------------------------------------------------------ asking the provider
 
 
-def _gateway_to_ask(attempt: Attempt) -> Gateway | None:
+def gateway_to_ask(attempt: Attempt) -> Gateway | None:
+    """Return who collects; none where nothing is due, or it goes on the open balance.
+
+    Raises:
+        ConfigurationError: The gateway is not in the settings any more. Whether it charged
+            cannot be asked then, and must not be guessed.
+    """
     if attempt.amount <= 0 or attempt.quote.collection == "ADD_TO_BALANCE":
         return None
-    return conf.gateway_by_slug(attempt.gateway)
+    gateway = conf.gateway_by_slug(attempt.gateway)
+    if gateway is None:
+        raise ConfigurationError(
+            f"attempt {attempt.pk} was begun with the gateway {attempt.gateway!r}, "
+            "and UPSELL_GATEWAYS does not name it"
+        )
+    return gateway
 
 
 def _nothing_to_ask(attempt: Attempt) -> ChargeResult:
@@ -145,22 +152,62 @@ def _asked(attempt: Attempt, gateway: Gateway, return_url: str) -> ChargeResult:
             "order": occasion.ref,
         },
     )
-    Attempt.objects.filter(pk=attempt.pk, asked_at=None).update(asked_at=clock.now())
-    result = answer_of(partial(gateway.charge, request), attempt)
-    if result.state is ChargeState.UNKNOWN:
-        time.sleep(float(conf.get("UPSELL_UNKNOWN_RETRY_SECONDS")))
-        result = answer_of(partial(gateway.charge, request), attempt)
+    with guarding.place(gateway):
+        Attempt.objects.filter(pk=attempt.pk, asked_at=None).update(asked_at=clock.now())
+        result = _answer(gateway, partial(gateway.charge, request), attempt)
+        if result.state is ChargeState.UNKNOWN and not guarding.is_open(gateway.slug):
+            time.sleep(float(conf.get("UPSELL_UNKNOWN_RETRY_SECONDS")))
+            result = _answer(gateway, partial(gateway.charge, request), attempt)
     return result
 
 
-def answer_of(call: Callable[[], ChargeResult], attempt: Attempt) -> ChargeResult:
+def found(gateway: Gateway, attempt: Attempt) -> ChargeResult | None:
+    """Ask what became of an attempt's key; none = certainly nothing.
+
+    Raises:
+        NotAsked: The provider does not answer lately, or too many ask at once.
+    """
+    look = partial(gateway.find, attempt.key, attempt.offer.order_ref or "", attempt.started_at)
+    with guarding.place(gateway):
+        try:
+            result = look()
+        except Exception:
+            logger.exception("attempt %s: the gateway raised", attempt.pk)
+            result = ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
+        guarding.told(gateway, answered=result is None or result.state is not ChargeState.UNKNOWN)
+        return result
+
+
+def answer_of(gateway: Gateway, call: Callable[[], ChargeResult], attempt: Attempt) -> ChargeResult:
+    """Return what a gateway answers; UNKNOWN where it raises, or may not be asked now."""
+    try:
+        with guarding.place(gateway):
+            return _answer(gateway, call, attempt)
+    except guarding.NotAsked:
+        logger.warning("attempt %s: the provider is not asked now", attempt.pk)
+        return ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
+
+
+def _answer(gateway: Gateway, call: Callable[[], ChargeResult], attempt: Attempt) -> ChargeResult:
     """Return what a gateway answers; one that raises may have charged, so that is UNKNOWN."""
     try:
-        return call()
+        result = call()
     except Exception:
         # The gateway is foreign code, and must not raise for the network.
         logger.exception("attempt %s: the gateway raised", attempt.pk)
-        return ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
+        result = ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
+    guarding.told(gateway, answered=result.state is not ChargeState.UNKNOWN)
+    return result
+
+
+def _settled(attempt: Attempt, result: ChargeResult) -> Offer:
+    """Settle in the buyer's request; without the database the offer is still being confirmed."""
+    try:
+        return settle(attempt_id=attempt.pk, result=result)
+    except (OperationalError, InterfaceError):
+        # What was charged is known to the provider. The reconciler asks it, by the key.
+        logger.exception("attempt %s: the database did not take the answer", attempt.pk)
+        return attempt.offer
 
 
 def _is_what_was_asked(attempt: Attempt, result: ChargeResult) -> bool:
@@ -319,10 +366,6 @@ def _end(attempt: Attempt, state: str, result: ChargeResult | None, *, now: date
 
 
 def _waiting(attempt: Attempt, result: ChargeResult) -> Offer:
-    return retried(lambda: _noted_as_waiting(attempt, result))
-
-
-def _noted_as_waiting(attempt: Attempt, result: ChargeResult) -> Offer:
     with transaction.atomic(durable=True):
         offer, attempt = locked_with(attempt)
         if attempt.live_offer_id is None or attempt.state != "STARTED":

@@ -1,4 +1,4 @@
-"""Short transactions: a row under its lock, and once more after a deadlock."""
+"""Short transactions: a row under its lock, and once more where the database gave up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import OperationalError
+from django.db import InterfaceError, OperationalError, connection
 
 from upsell.exceptions import OfferNotFound
 from upsell.models import Attempt, Offer
@@ -16,17 +16,22 @@ Outcome = TypeVar("Outcome")
 
 
 def retried(work: Callable[[], Outcome], *, times: int = 3) -> Outcome:
-    """Run a short transaction again after a deadlock or a lock time-out, at most three times.
+    """Run one transaction, and again after a deadlock, a lock time-out or a cut connection.
+
+    ``work`` reads everything anew and holds nothing but the transaction: no call to a provider
+    is in it, so none is made twice. Where the cut hid whether it was committed, the second run
+    finds the rows as they are.
 
     Raises:
-        OperationalError: It did not go through.
+        OperationalError, InterfaceError: It did not go through, ``times`` times.
     """
     for left in range(times, 0, -1):
         try:
             return work()
-        except OperationalError:
+        except (OperationalError, InterfaceError):
             if left == 1:
                 raise
+            connection.close_if_unusable_or_obsolete()
             time.sleep(0.05 + random.random() / 10)  # noqa: S311
     raise AssertionError("unreachable")
 

@@ -15,6 +15,7 @@ from upsell.models import (
     Acceptance,
     Attempt,
     Decision,
+    GatewayEvent,
     Offer,
     OfferEvent,
     OfferQuote,
@@ -50,10 +51,14 @@ def purge(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[tup
     offers = offers.exclude(attempts__refunds__state="PENDING")
     decisions = Decision.objects.filter(at__lt=told - conf.duration("UPSELL_DECISION_RETENTION"))
     decisions = decisions.exclude(offer__state__in=sorted(states.OPEN))
+    reports = GatewayEvent.objects.filter(
+        received_at__lt=told - conf.duration("UPSELL_REPORT_RETENTION")
+    ).exclude(state="PARKED")
     for name, rows, remove in (
         ("links", links, _unlink),
         ("offers", offers, _remove_offers),
         ("decisions", decisions, _remove_decisions),
+        ("reports", reports, _remove_reports),
     ):
         if dry_run:
             yield name, rows.distinct().count()
@@ -94,3 +99,7 @@ def _remove_offers(ids: list[int]) -> Counter[str]:
 def _remove_decisions(ids: list[int]) -> Counter[str]:
     """An offer outlives its decision: the reference becomes empty."""
     return Counter(decisions=Decision.objects.filter(pk__in=ids).delete()[0])
+
+
+def _remove_reports(ids: list[int]) -> Counter[str]:
+    return Counter(reports=GatewayEvent.objects.filter(pk__in=ids).delete()[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,25 +14,32 @@ from django.db.models import F, Q, QuerySet
 from upsell import clock, conf
 from upsell.models import Attempt, Offer, Refund
 from upsell.ports import ChargeResult, ChargeState
-from upsell.services import fulfilling, recording, refunding, undoing
+from upsell.services import fulfilling, guarding, hearing, recording, refunding, undoing
 
 logger = logging.getLogger("upsell")
 
 APART = timedelta(seconds=60)
 GIVE_UP_AFTER = timedelta(hours=1)
+WHILE_THE_BANK_ASKS = timedelta(seconds=60)
+"""A buyer at the bank may pay at any moment of a quarter of an hour, and never come back."""
 
 
 def reconcile(*, now: datetime | None = None, limit: int = 200) -> dict[str, int]:
     """Look at every attempt and refund that is due; return how many came to what.
 
     Safe in parallel: each row is claimed by a conditional update. Charges are asked for
-    30 s, 90 s, 5 min, 15 min and 1 h after they began (``UPSELL_RECONCILE_AFTER``).
+    30 s, 90 s, 5 min, 15 min and 1 h after they began (``UPSELL_RECONCILE_AFTER``), and every
+    minute while the buyer's bank asks; a provider at most ``UPSELL_GATEWAY_RATE`` times a second.
     """
     told = now or clock.database_now()
     counts: Counter[str] = Counter()
+    pace = _Pace(float(conf.get("UPSELL_GATEWAY_RATE")))
     for attempt_id in _due_attempts(told).values_list("pk", flat=True)[:limit]:
+        pace.wait()
         try:
             outcome = _looked_at(attempt_id, now=told)
+        except guarding.NotAsked:
+            outcome = "not_asked"
         except Exception:
             # One attempt that cannot be settled must not keep the others waiting.
             logger.exception("attempt %s could not be reconciled", attempt_id)
@@ -48,8 +56,34 @@ def reconcile(*, now: datetime | None = None, limit: int = 200) -> dict[str, int
             pk=refund.pk, state="PENDING", next_try_at=refund.next_try_at
         ).update(next_try_at=told + APART)
         if claimed:
-            counts["refund_" + refunding.send(refund_id=refund.pk).state.lower()] += 1
+            pace.wait()
+            counts[_given_back(refund.pk)] += 1
+    counts.update({f"report_{name}": n for name, n in hearing.match_parked(now=told).items()})
     return dict(counts)
+
+
+class _Pace:
+    """So many calls a second and no more: a provider that comes back is not run over."""
+
+    def __init__(self, rate: float) -> None:
+        self._gap = 1 / rate if rate > 0 else 0.0
+        self._next = 0.0
+
+    def wait(self) -> None:
+        """Wait until the next call may be made."""
+        now = time.monotonic()
+        if self._next > now:
+            time.sleep(self._next - now)
+        self._next = max(now, self._next) + self._gap
+
+
+def _given_back(refund_id: int) -> str:
+    try:
+        return "refund_" + refunding.send(refund_id=refund_id).state.lower()
+    except Exception:
+        # One refund that the shop cannot book must not keep the others waiting.
+        logger.exception("refund %s could not be finished", refund_id)
+        return "error"
 
 
 def _due_attempts(now: datetime) -> QuerySet[Attempt]:
@@ -69,19 +103,18 @@ def _half_undone() -> QuerySet[Offer]:
 
 def _looked_at(attempt_id: int, *, now: datetime) -> str:
     attempt = Attempt.objects.select_related("offer", "quote").get(pk=attempt_id)
+    offer = attempt.offer
+    gateway = fulfilling.gateway_to_ask(attempt)
+    if gateway is not None and guarding.is_open(gateway.slug):
+        return "not_asked"  # and no look is used up
     claimed = Attempt.objects.filter(
         pk=attempt.pk, looks=attempt.looks, live_offer__isnull=False
-    ).update(
-        looks=F("looks") + 1,
-        next_look_at=fulfilling.next_look(attempt.started_at, attempt.looks + 1),
-    )
+    ).update(looks=F("looks") + 1, next_look_at=_next_look(attempt, now=now))
     if not claimed:
         return "claimed_elsewhere"
-    offer = attempt.offer
-    gateway = conf.gateway_by_slug(attempt.gateway)
-    if attempt.amount <= 0 or attempt.quote.collection == "ADD_TO_BALANCE" or gateway is None:
+    if gateway is None:
         return fulfilling.settle(attempt_id=attempt.pk).state.lower()
-    result = gateway.find(attempt.key, offer.order_ref or "", attempt.started_at)
+    result = fulfilling.found(gateway, attempt)
     if result is None:
         return _absent(attempt, now=now)
     over = offer.action_expires_at is not None and offer.action_expires_at <= now
@@ -89,13 +122,19 @@ def _looked_at(attempt_id: int, *, now: datetime) -> str:
         if not over:
             return fulfilling.settle(attempt_id=attempt.pk, result=result).state.lower()
         cancel = partial(gateway.cancel, attempt.reference or "", attempt.key)
-        return _challenge_over(attempt, fulfilling.answer_of(cancel, attempt), now=now)
+        return _challenge_over(attempt, fulfilling.answer_of(gateway, cancel, attempt), now=now)
     if result.state is ChargeState.UNKNOWN:
         return _unknown(attempt, now=now)
     settled = fulfilling.settle(attempt_id=attempt.pk, result=result)
     if settled.state == "ACCEPTING":  # paid, and the shop does not say what became of the order
         return _unknown(attempt, now=now)
     return settled.state.lower()
+
+
+def _next_look(attempt: Attempt, *, now: datetime) -> datetime | None:
+    if attempt.state == "ACTION_REQUIRED":
+        return now + WHILE_THE_BANK_ASKS
+    return fulfilling.next_look(attempt.started_at, attempt.looks + 1)
 
 
 def _challenge_over(attempt: Attempt, result: ChargeResult, *, now: datetime) -> str:

@@ -7,6 +7,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Sum
@@ -15,7 +16,7 @@ from upsell import clock, conf
 from upsell.models import Acceptance, Attempt, Offer, Refund
 from upsell.ports import Gateway, RefundResult
 from upsell.ports import RefundState as Answer
-from upsell.services import changing, recording
+from upsell.services import changing, guarding, recording
 from upsell.services.locking import retried
 
 logger = logging.getLogger("upsell")
@@ -117,12 +118,19 @@ def _book(refund: Refund, reference: str) -> None:
 
 
 def _asked(gateway: Gateway, reference: str, refund: Refund) -> RefundResult:
+    give_back = partial(gateway.refund, reference, refund.amount, refund.currency, refund.key)
     try:
-        return gateway.refund(reference, refund.amount, refund.currency, refund.key)
+        return guarding.asked(gateway, give_back, is_answer=_is_answer)
+    except guarding.NotAsked:
+        logger.warning("refund %s: the provider is not asked now", refund.pk)
     except Exception:
         # The gateway is foreign code: asked again later, under the same key.
         logger.exception("refund %s: the gateway raised", refund.pk)
-        return RefundResult(state=Answer.UNKNOWN)
+    return RefundResult(state=Answer.UNKNOWN)
+
+
+def _is_answer(result: RefundResult) -> bool:
+    return result.state is not Answer.UNKNOWN
 
 
 def _answered(refund: Refund, result: RefundResult) -> Refund:
