@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
@@ -20,7 +21,7 @@ from upsell import clock, conf
 from upsell.admin import why
 from upsell.admin.access import allowed_channels, may_touch, visible_ids
 from upsell.admin.forms import CampaignForm, CopyForm, ExclusionForm, Together, TriggerForm
-from upsell.admin.widgets import label_of
+from upsell.admin.widgets import choices, label_of
 from upsell.engine import states
 from upsell.exceptions import UpsellError
 from upsell.models import (
@@ -347,7 +348,7 @@ class CampaignAdmin(admin.ModelAdmin):
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         kind, term = request.GET.get("field_name", ""), request.GET.get("term", "")[:100]
-        found = conf.shop().choices(kind, term, 30) if kind in PICKERS - {"order"} else ()
+        found = choices(kind, term, 30) if kind in PICKERS - {"order"} else ()
         allowed = allowed_channels(request)
         rows = [
             {"id": row.ref, "text": row.label}
@@ -362,13 +363,9 @@ class CampaignAdmin(admin.ModelAdmin):
             raise PermissionDenied
         context: dict[str, Any] = {"title": _("Import campaigns"), "text": ""}
         if request.method == "POST":
-            upload = request.FILES.get("file")
-            text = request.POST.get("text", "")
-            if upload is not None:
-                text = upload.read(MOST_BYTES).decode("utf-8-sig", "replace")
-            context["text"] = text
             try:
-                rows = campaign_files.read(text)
+                context["text"] = _uploaded(request)
+                rows = campaign_files.read(context["text"])
                 self._refuse_foreign(request, rows)
                 commit = request.POST.get("commit") == "yes"
                 context["outcomes"] = campaign_files.import_(rows, commit=commit, user=request.user)
@@ -389,7 +386,9 @@ class CampaignAdmin(admin.ModelAdmin):
             return
         slugs = [str(row.get("slug", "")) for row in rows]
         stored = Campaign.objects.filter(slug__in=slugs).order_by("pk")
-        named = {str(channel) for row in rows for channel in row.get("channels") or []}
+        lists = [row.get("channels") for row in rows]
+        # What is no list is refused with its row; it names no channel to anybody.
+        named = {str(name) for found in lists if isinstance(found, list) for name in found}
         if not named <= allowed or not all(may_touch(request, row) for row in stored):
             raise ValidationError(_("The file holds campaigns of channels that are not yours."))
 
@@ -405,9 +404,9 @@ class CampaignAdmin(admin.ModelAdmin):
 
     def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the words as a shopper reads them, on a page that can do nothing."""
-        campaign = get_object_or_404(self.get_queryset(request), pk=pk)
-        if not self.has_view_or_change_permission(request, campaign):
+        if not self.has_view_or_change_permission(request):
             raise PermissionDenied
+        campaign = get_object_or_404(self.get_queryset(request), pk=pk)
         copies = sorted(campaign.copies.all(), key=lambda row: row.pk)
         response = TemplateResponse(
             request,
@@ -427,7 +426,10 @@ class CampaignAdmin(admin.ModelAdmin):
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        revisions = CampaignRevision.objects.filter(campaign_id=object_id).select_related("by")
+        if not self.has_view_or_change_permission(request):
+            raise PermissionDenied
+        campaign = self.get_object(request, unquote(object_id))
+        revisions = CampaignRevision.objects.filter(campaign=campaign).select_related("by")
         rows = [
             {"revision": row, "changes": _differences(row.before, row.after)}
             for row in revisions.order_by("-number", "pk")[:100]
@@ -437,6 +439,21 @@ class CampaignAdmin(admin.ModelAdmin):
         )
 
     object_history_template = "admin/upsell/campaign/history.html"
+
+
+def _uploaded(request: HttpRequest) -> str:
+    """Return the file's text, or the text that was looked at before.
+
+    Raises:
+        ValidationError: It is too large: what was cut off would be called unreadable.
+    """
+    upload = request.FILES.get("file")
+    if upload is None:
+        return request.POST.get("text", "")
+    raw = upload.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise ValidationError(_("The file is larger than 2 MB."))
+    return str(raw, "utf-8-sig", "replace")
 
 
 def _download(text: str, kind: str, name: str) -> HttpResponse:

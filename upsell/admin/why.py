@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
@@ -11,11 +13,23 @@ from django.utils.translation import gettext as _
 
 from upsell import clock, conf, queries, snapshots
 from upsell.admin.access import allowed_channels
+from upsell.admin.widgets import choices
 from upsell.engine import explain
 from upsell.engine.campaigns import ChannelPolicy, History
-from upsell.exceptions import UpsellError
+from upsell.exceptions import NotFound, UpsellError
 from upsell.presenting.reasons import in_words
 from upsell.services import offering
+
+
+def _time(typed: str) -> datetime | None:
+    """Read a time; none for what is none, and for years in which no shop of ours sells."""
+    try:
+        at = parse_datetime(typed)
+    except ValueError:
+        return None
+    if at is None or not 2000 <= at.year < 2100:
+        return None
+    return make_aware(at) if is_naive(at) else at
 
 
 def context_for(request: HttpRequest) -> dict[str, Any]:
@@ -24,23 +38,24 @@ def context_for(request: HttpRequest) -> dict[str, Any]:
     asked = request.GET.get("order", "").strip()[:190]
     context["asked"] = asked
     if not asked:
-        context["recent"] = (
-            conf.shop().choices("order", "", 10) if not allowed_channels(request) else ()
-        )
+        context["recent"] = choices("order", "", 10) if not allowed_channels(request) else ()
         return context
-    found = next(iter(conf.shop().choices("order", asked, 1)), None)
     try:
+        if "\x00" in asked:
+            raise NotFound
+        found = next(iter(choices("order", asked, 1)), None)
         occasion = snapshots.gather(found.ref if found else asked)
-    except (UpsellError, LookupError, ValueError):
+    except (UpsellError, LookupError, ValueError, ValidationError):
         return {**context, "error": _("The shop does not know this order.")}
     allowed = allowed_channels(request)
     if allowed is not None and occasion.channel not in allowed:
         return {**context, "error": _("The shop does not know this order.")}
-    typed = parse_datetime(request.GET.get("at", "")) if request.GET.get("at") else None
+    typed = request.GET.get("at", "").strip()[:40]
+    if typed and _time(typed) is None:
+        return {**context, "error": _("“%s” is not a time such as 2026-03-02T10:00.") % typed}
     stored = queries.page_for(occasion.ref)
     decided = stored.decision if stored else None
-    at = typed or (decided.at if decided else clock.now())
-    at = make_aware(at) if is_naive(at) else at
+    at = _time(typed) or (decided.at if decided else clock.now())
     terms = snapshots.policy(occasion.channel)
     keys = snapshots.customer_keys(occasion.customer)
     _version, seen = queries.version_and_seen(keys)

@@ -11,13 +11,19 @@ from django.contrib.admin.widgets import AutocompleteMixin
 from django.urls import reverse
 
 from upsell import conf
+from upsell.ports import Choice
+
+
+def choices(kind: str, query: str, limit: int) -> Sequence[Choice]:
+    """Ask the shop; for a NUL, which a database may refuse to look for, there is nothing."""
+    return () if "\x00" in query else conf.shop().choices(kind, query, limit)
 
 
 def label_of(kind: str, ref: str) -> str:
     """Return what the shop calls a reference; the reference itself where it does not know."""
     if not ref:
         return ""
-    for choice in conf.shop().choices(kind, ref, 5):
+    for choice in choices(kind, ref, 5):
         if choice.ref == ref:
             return choice.label
     return ref

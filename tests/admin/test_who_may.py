@@ -1,0 +1,301 @@
+"""Every screen of ours, for every kind of staff, by every method: one table (T18, T19)."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from example_shop.models import Product
+from tests.admin.test_campaigns import form
+from tests.factories import campaign, catalogue
+from tests.standing import offer_in
+from tests.tables import dump, unchanged
+from upsell.models import (
+    Campaign,
+    ChannelAccess,
+    ChannelSettings,
+    Decision,
+    Offer,
+)
+
+pytestmark = pytest.mark.django_db
+
+# nobody: staff without a permission. viewer: may view, all channels. limited: every permission of
+# ours, one channel. full: every permission of ours. A row holds for every method; a second row of
+# the same screen says where POST is answered otherwise.
+TABLE = """
+                               stranger buyer nobody viewer limited full superuser
+campaign choices               302      302   403    200    200     200  200
+campaign import                302      302   403    403    200     200  200
+campaign why                   302      302   403    403    200     200  200
+campaign preview               302      302   403    200    200     200  200
+campaign list                  302      302   403    200    200     200  200
+campaign add                   302      302   403    403    200     200  200
+campaign history               302      302   403    200    200     200  200
+campaign delete                302      302   403    403    200     200  200
+campaign change                302      302   403    200    200     200  200
+campaign change POST           302      302   403    403    200     200  200
+campaign bare                  302      302   302    302    302     302  302
+offer list                     302      302   403    200    200     200  200
+offer add                      302      302   403    403    403     403  403
+offer history                  302      302   403    200    200     200  200
+offer delete                   302      302   403    403    403     403  403
+offer change                   302      302   403    200    200     200  200
+offer change POST              302      302   403    403    403     403  403
+offer bare                     302      302   302    302    302     302  302
+decision list                  302      302   403    200    200     200  200
+decision add                   302      302   403    403    403     403  403
+decision history               302      302   403    200    200     200  200
+decision delete                302      302   403    403    403     403  403
+decision change                302      302   403    200    200     200  200
+decision change POST           302      302   403    403    403     403  403
+decision bare                  302      302   302    302    302     302  302
+channelsettings list           302      302   403    200    200     200  200
+channelsettings add            302      302   403    403    403     200  200
+channelsettings history        302      302   403    200    200     200  200
+channelsettings delete         302      302   403    403    200     200  200
+channelsettings change         302      302   403    200    200     200  200
+channelsettings change POST    302      302   403    403    200     200  200
+channelsettings bare           302      302   302    302    302     302  302
+channelaccess list             302      302   403    200    200     200  200
+channelaccess add              302      302   403    403    403     200  200
+channelaccess history          302      302   403    200    302     200  200
+channelaccess delete           302      302   403    403    302     200  200
+channelaccess change           302      302   403    200    302     200  200
+channelaccess change POST      302      302   403    403    302     200  200
+channelaccess bare             302      302   302    302    302     302  302
+"""
+ROLES, *_ROWS = [line.split() for line in TABLE.strip().splitlines()]
+CELLS = {tuple(row[: -len(ROLES)]): [int(word) for word in row[-len(ROLES) :]] for row in _ROWS}
+SCREENS = [row for row in CELLS if row[-1] != "POST"]
+MODELS = list(dict.fromkeys(row[0] for row in SCREENS))
+METHODS = ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def screens() -> dict[tuple[str, ...], str]:
+    """Return every screen of our models with its address below the admin, from the resolver."""
+    found = {}
+    for model, screen in admin.site._registry.items():
+        if model._meta.app_label == "upsell":
+            for pattern in screen.urls:
+                name = (pattern.name or "bare").rpartition("_")[2].replace("changelist", "list")
+                path = re.sub(r"<.*?>", "{pk}", str(pattern.pattern))
+                found[model._meta.model_name, name] = f"upsell/{model._meta.model_name}/{path}"
+    return found
+
+
+def test_every_screen_is_in_the_table() -> None:
+    assert set(screens()) == set(SCREENS)
+
+
+@pytest.fixture
+def rows() -> dict[str, dict[str, int]]:
+    """Two of everything: one of the channel ``web``, and one of another."""
+    products = catalogue()
+    Product.objects.update(stock=None)
+    campaign(products["W2"], products["W1"], kind="UPSELL", slug="offered")
+    offers = [offer_in("SHOWN", products) for _ in range(2)]
+    Offer.objects.filter(pk=offers[1].pk).update(channel="other")
+    Decision.objects.filter(pk=offers[1].decision_id).update(channel="other")
+    made = [campaign(products["DT"], products["W1"], channels=[c]) for c in ("web", "other")]
+    settings = [ChannelSettings.objects.create(channel=c) for c in ("web", "other")]
+    return {
+        "campaign": {"mine": made[0].pk, "foreign": made[1].pk},
+        "offer": {"mine": offers[0].pk, "foreign": offers[1].pk},
+        "decision": {"mine": offers[0].decision_id, "foreign": offers[1].decision_id},
+        "channelsettings": {"mine": settings[0].pk, "foreign": settings[1].pk},
+    }
+
+
+@pytest.fixture
+def browsers(rows) -> dict[str, Client]:
+    """The browser of everybody who may come."""
+    made = {"stranger": Client()}
+    ours = Permission.objects.filter(content_type__app_label="upsell")
+    for name in ROLES[1:]:
+        user = User.objects.create_user(
+            name, is_staff=name != "buyer", is_superuser=name == "superuser"
+        )
+        if name in {"limited", "full"}:
+            user.user_permissions.set(ours)
+        if name == "viewer":
+            user.user_permissions.set(ours.filter(codename__startswith="view_"))
+        if name == "limited":
+            access = ChannelAccess.objects.create(user=user, channel="web")
+            rows["channelaccess"] = {"mine": access.pk, "foreign": access.pk}
+        made[name] = Client()
+        made[name].force_login(user)
+    return made
+
+
+def asked(browser: Client, method: str, path: str) -> int:
+    form = "application/x-www-form-urlencoded"
+    return browser.generic(method, path, "", content_type=form).status_code
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_who_may_what(model, rows, browsers) -> None:
+    for screen, path in screens().items():
+        if screen[0] != model:
+            continue
+        path = reverse("admin:index") + path.format(pk=rows[model]["mine"])
+        for role, wanted, posted in zip(
+            ROLES, CELLS[screen], CELLS.get((*screen, "POST"), CELLS[screen]), strict=True
+        ):
+            with unchanged(f"{role} at {screen}"):
+                told = {method: asked(browsers[role], method, path) for method in ("GET", "POST")}
+                if role in {"nobody", "superuser"}:
+                    told |= {method: asked(browsers[role], method, path) for method in METHODS}
+            expected = dict.fromkeys(told, wanted) | {"POST": posted}
+            assert told == expected, (role, screen)
+
+
+@pytest.mark.parametrize("model", ["campaign", "offer", "decision", "channelsettings"])
+def test_what_is_of_another_channel_is_not_there(model, rows, browsers) -> None:
+    """Status, address and words: nothing says whether a row is foreign or absent."""
+    foreign, absent = rows[model]["foreign"], 987_654
+    for screen, path in screens().items():
+        if screen[0] != model or "{pk}" not in path or screen[1] == "bare":
+            continue  # the bare address leads to the one with a name, whatever is asked
+        for method in ("get", "post"):
+            told = []
+            for pk in (foreign, absent):
+                address = reverse("admin:index") + path.format(pk=pk)
+                answer = getattr(browsers["limited"], method)(address, follow=True)
+                text = f"{answer.redirect_chain} {answer.content.decode()}"
+                text = re.sub(r'value="\w{64}"', "", text)  # the form's own secret
+                told.append((answer.status_code, text.replace(f"“{pk}”", "?")))
+            assert told[0] == told[1], (screen, method)
+
+
+ODD = ["abc", "0", "-1", "1 OR 1=1", "9" * 30, "%00", "..", "é", "1/2", "_5B", "{pk}", "None"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_odd_key_is_no_row(model, rows, browsers) -> None:
+    for screen, path in screens().items():
+        if screen[0] == model and "{pk}" in path:
+            for pk in ODD:
+                address = reverse("admin:index") + path.format(pk=pk)
+                assert browsers["superuser"].get(address).status_code in {302, 403, 404}, address
+
+
+# ------------------------------------------------------------------ what is really done
+
+
+LIST = "admin:upsell_campaign_changelist"
+#                           stranger buyer nobody viewer limited full superuser
+ACTIONS = """
+duplicate                   no       no    no     no     yes     yes  yes
+withdraw_outstanding        no       no    no     no     yes     yes  yes
+export_json                 no       no    no     yes    yes     yes  yes
+export_csv                  no       no    no     yes    yes     yes  yes
+delete_selected             no       no    no     no     yes     yes  yes
+"""
+
+
+@pytest.mark.parametrize("action", [line.split() for line in ACTIONS.strip().splitlines()],
+                         ids=lambda row: row[0])  # fmt: skip
+def test_actions_are_for_those_who_may(action, rows, browsers) -> None:
+    name, *allowed = action
+    keys = [rows["campaign"]["mine"]]
+    offered = Campaign.objects.get(slug="offered").pk
+    if name == "withdraw_outstanding":
+        keys = [offered]
+    for role, may in zip(ROLES, allowed, strict=True):
+        data = {"action": name, "_selected_action": keys, "confirmed": "yes", "post": "yes"}
+        before = dump("upsell_")
+
+        answer = browsers[role].post(reverse(LIST), data)
+
+        did = dump("upsell_") != before or "attachment" in answer.get("Content-Disposition", "")
+        assert ("yes" if did else "no") == may, role
+        if name == "withdraw_outstanding":
+            Offer.objects.update(state="SHOWN", closed_at=None)
+        if did and name == "delete_selected":
+            made = Campaign.objects.create(name="x", slug="x", kind="CROSS_SELL", channels=["web"])
+            keys = [made.pk]
+
+
+def test_limited_staff_do_nothing_to_another_channel(rows, browsers) -> None:
+    """Not by its key, and not by choosing all there are."""
+    foreign = Campaign.objects.get(pk=rows["campaign"]["foreign"])
+    data = {"_selected_action": [foreign.pk], "confirmed": "yes", "post": "yes"}
+    for action in [line.split()[0] for line in ACTIONS.strip().splitlines()]:
+        with unchanged(action):
+            answer = browsers["limited"].post(reverse(LIST), {**data, "action": action})
+        assert foreign.name not in answer.content.decode()
+        answer = browsers["limited"].post(
+            reverse(LIST), {**data, "action": action, "select_across": "1"}
+        )
+        assert foreign.name not in answer.content.decode()
+        kept = [row for row in Campaign.objects.all() if "other" in row.channels]
+        assert [(row.pk, row.revision) for row in kept] == [(foreign.pk, foreign.revision)]
+
+
+#                       stranger buyer nobody viewer limited full superuser
+FORMS = """
+add                     no       no    no     no     yes     yes  yes
+change                  no       no    no     no     yes     yes  yes
+import                  no       no    no     no     yes     yes  yes
+"""
+
+
+@pytest.mark.parametrize("row", [line.split() for line in FORMS.strip().splitlines()],
+                         ids=lambda row: row[0])  # fmt: skip
+def test_forms_are_for_those_who_may(row, rows, browsers) -> None:
+    name, *allowed = row
+    shop = {product.sku: product for product in Product.objects.all()}
+    for number, (role, may) in enumerate(zip(ROLES, allowed, strict=True)):
+        keys = [rows["campaign"]["mine"]] if name == "change" else []
+        data = form(shop, slug=f"new-{number}", name=f"New {number}")
+        if name == "change":
+            data |= {"triggers-TOTAL_FORMS": "0", "copies-TOTAL_FORMS": "0", "triggers-0-ref": ""}
+            data |= {"note": f"changed by {role}", "status": "OFF"}
+        if name == "import":
+            data = {"text": f'[{{"slug": "new-{number}", "kind": "CROSS_SELL", "channels": ["web"],'
+                    f'"product_ref": "{shop["DT"].pk}", "triggers": [{{"kind": "ALWAYS"}}]}}]',
+                    "commit": "yes"}  # fmt: skip
+        before = dump("upsell_campaign")
+
+        answer = browsers[role].post(reverse(f"admin:upsell_campaign_{name}", args=keys), data)
+
+        did = dump("upsell_campaign") != before
+        assert ("yes" if did else "no") == may, (role, answer.context and answer.context["errors"])
+
+
+@pytest.mark.parametrize(
+    "channels",
+    [
+        pytest.param(["other"], id="another"),
+        pytest.param(["web", "other"], id="theirs and another"),
+    ],
+)
+def test_limited_staff_write_into_their_channel_alone(channels, rows, browsers) -> None:
+    shop = {product.sku: product for product in Product.objects.all()}
+    rows_of_a_file = (
+        f'[{{"slug": "new", "kind": "CROSS_SELL", "product_ref": "{shop["DT"].pk}",'
+        f'"triggers": [{{"kind": "ALWAYS"}}], "channels": {channels!r}}}]'.replace("'", '"')
+    )
+    with unchanged():
+        browsers["limited"].post(
+            reverse("admin:upsell_campaign_add"), form(shop, slug="new", channels=channels)
+        )
+        browsers["limited"].post(
+            reverse("admin:upsell_campaign_import"), {"text": rows_of_a_file, "commit": "yes"}
+        )
+
+
+def test_limited_staff_move_no_settings_to_another_channel(rows, browsers) -> None:
+    """Nor to all channels, whose code is empty."""
+    path = reverse("admin:upsell_channelsettings_change", args=[rows["channelsettings"]["mine"]])
+    for channel in ("", "other", "new"):
+        browsers["limited"].post(path, {"channel": channel, "enabled": "on", "holdout": "1"})
+
+    assert set(ChannelSettings.objects.values_list("channel", flat=True)) == {"web", "other"}
+    assert ChannelSettings.objects.get(channel="web").holdout == 1
