@@ -120,7 +120,7 @@ class RefsField(forms.MultipleChoiceField):
         super().__init__(widget=ShopSelectMultiple(kind), required=False, **options)
 
     def valid_value(self, value: str) -> bool:
-        return 0 < len(value) <= 190
+        return 0 < len(value) <= 190 and "\x00" not in value
 
 
 HIDDEN_WITHOUT = {

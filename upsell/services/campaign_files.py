@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,11 @@ from upsell.models import Campaign
 from upsell.services import campaigns
 
 COLUMNS = (*campaigns.FIELDS, "triggers", "exclusions", "copy")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MOST_ROWS = 1_000
+"""Each row is compared with every campaign there is; more than this is no work for a page."""
+
+_NOT_BARE = re.compile(r'[\x00-\x1f;]|^"')
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _TEXT = frozenset(
     {"name", "slug", "product_ref", "note", "motivation", "default_language", "percent"}
 )
@@ -44,7 +49,11 @@ def as_json(rows: Iterable[Campaign]) -> str:
 
 
 def as_csv(rows: Iterable[Campaign]) -> str:
-    """Return campaigns as CSV; a cell that a spreadsheet would run begins with an apostrophe."""
+    """Return campaigns as CSV; a cell that a spreadsheet would run begins with an apostrophe.
+
+    A text with a semicolon, a tab or a line end is written as JSON, where all three are escaped:
+    whatever a spreadsheet takes for the separator, it finds no other beginning of a cell.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -57,7 +66,7 @@ def read(text: str) -> list[dict[str, Any]]:
     """Return the rows of a JSON or CSV document made here.
 
     Raises:
-        ValidationError: It is neither.
+        ValidationError: It is neither, or holds what cannot be kept, or too much.
     """
     try:
         if text.lstrip().startswith("["):
@@ -67,11 +76,36 @@ def read(text: str) -> list[dict[str, Any]]:
                 {name: _value(name, cell) for name, cell in row.items() if name in COLUMNS}
                 for row in csv.DictReader(io.StringIO(text))
             ]
-    except (json.JSONDecodeError, csv.Error) as error:
+        _ensure_storable(rows)
+    except RecursionError as error:
+        raise ValidationError(_("The file cannot be read: it is nested too deeply.")) from error
+    except (ValueError, csv.Error) as error:
         raise ValidationError(_("The file cannot be read: %s") % error) from error
-    if not rows or not all(isinstance(row, dict) and row.get("slug") for row in rows):
+    if not rows or not all(isinstance(row, dict) and _slug(row) for row in rows):
         raise ValidationError(_("The file holds no campaigns: each needs a slug."))
+    if len(rows) > MOST_ROWS:
+        raise ValidationError(
+            _("The file holds %(n)d campaigns; at most %(most)s are taken at once.")
+            % {"n": len(rows), "most": f"{MOST_ROWS:,}"}
+        )
     return list(rows)
+
+
+def _slug(row: Mapping[str, Any]) -> str:
+    slug = row.get("slug")
+    return slug if isinstance(slug, str) else ""
+
+
+def _ensure_storable(rows: Any) -> None:
+    """Refuse what no database keeps as text or JSON: NaN, NUL, and half a character.
+
+    Raises:
+        ValueError: There is such a thing.
+    """
+    flat = json.dumps(rows, ensure_ascii=False, allow_nan=False)
+    flat.encode()
+    if "\\u0000" in flat:
+        raise ValueError("NUL")
 
 
 def import_(
@@ -86,7 +120,7 @@ def import_(
 
 
 def _imported(row: Mapping[str, Any], user: Any) -> Outcome:
-    slug = str(row["slug"])
+    slug = _slug(row)
     stored = Campaign.objects.filter(slug=slug).first()
     before = campaigns.dump(stored) if stored else {}
     fields = {name: value for name, value in row.items() if name != "slug"}
@@ -105,7 +139,8 @@ def _imported(row: Mapping[str, Any], user: Any) -> Outcome:
 
 
 def _cell(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    bare = isinstance(value, str) and not _NOT_BARE.search(value)
+    text = value if bare else json.dumps(value, ensure_ascii=False).replace(";", "\\u003b")
     return f"'{text}" if text.startswith((*_FORMULA, "'")) else text
 
 
@@ -113,7 +148,7 @@ def _value(name: str, cell: str | None) -> Any:
     text = cell or ""
     if text.startswith("'"):
         text = text[1:]
-    if name in _TEXT:
+    if name in _TEXT and not text.startswith('"'):
         return text
     try:
         return json.loads(text) if text else ""

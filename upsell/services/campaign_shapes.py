@@ -93,7 +93,8 @@ def _texts(values: Values) -> Iterator[Finding]:
     for field in _CHOICES:
         choices: Any = Campaign._meta.get_field(field)
         known = {choice for choice, _name in choices.flatchoices}
-        if values.get(field) and values[field] not in known:
+        value = values.get(field)
+        if value and not (isinstance(value, str) and value in known):
             yield _shape(field, _("“%s” is not one of the choices.") % values[field])
 
 
@@ -171,7 +172,10 @@ def _children(values: Values) -> Iterator[Finding]:
             continue
         seen: set[tuple[str, str]] = set()
         for row in rows:
-            kind, ref = str(row.get("kind", "")), str(row.get("ref", ""))
+            kind, ref = row.get("kind", ""), row.get("ref", "")
+            if not (isinstance(kind, str) and isinstance(ref, str)):
+                yield _shape(field, _("Kind and reference are texts."))
+                continue
             if kind not in kinds or (field == "exclusions" and kind == TriggerKind.ALWAYS):
                 yield _shape(field, _("“%s” is not a kind of trigger.") % kind)
             elif kind == TriggerKind.ALWAYS and ref:
@@ -217,7 +221,9 @@ def _words(language: str, words: Mapping[str, Any]) -> Iterator[Finding]:
         ),
     }
     for name, (most, told) in lengths.items():
-        if len(words.get(name) or "") > most:
+        if not isinstance(words.get(name) or "", str):
+            yield finding("invalid", name, _("%s: words are text.") % language)
+        elif len(words.get(name) or "") > most:
             yield finding("too_long", name, told % {"language": language, "most": most})
     benefits = words.get("benefits") or []
     if not isinstance(benefits, list) or not all(isinstance(text, str) for text in benefits):
@@ -232,7 +238,8 @@ def _words(language: str, words: Mapping[str, Any]) -> Iterator[Finding]:
             told = _("%(language)s: “%(text)s” has more than %(most)d characters.")
             values = {"language": language, "text": text, "most": BENEFIT}
             yield finding("too_long", "benefits", told % values)
-    if words.get("image_url") and not re.fullmatch(r"(https?://|/)\S*", words["image_url"]):
+    image = words.get("image_url") or ""
+    if image and not (isinstance(image, str) and re.fullmatch(r"(https?://|/)\S*", image)):
         told = _("%(language)s: “%(address)s” is neither an https:// address nor a path.")
         values = {"language": language, "address": words["image_url"]}
         yield finding("invalid", "image_url", told % values)

@@ -177,39 +177,44 @@ def _write(campaign: Campaign, values: Mapping[str, Any]) -> None:
             setattr(campaign, name, datetime_of(values[name]))
         else:
             setattr(campaign, name, values[name])
-    campaign.percent = Decimal(str(values["percent"]))
+    # What a column cannot hold is said by its name: databases differ in what they take.
+    campaign.clean_fields()
     campaign.save()
     campaign.triggers.all().delete()
     campaign.exclusions.all().delete()
     campaign.copies.all().delete()
-    CampaignTrigger.objects.bulk_create(
-        CampaignTrigger(
-            campaign=campaign,
-            kind=row["kind"],
-            ref=row["ref"],
-            exact=row["exact"],
-            quantity=row["quantity"],
-        )
-        for row in values["triggers"]
-    )
-    CampaignExclusion.objects.bulk_create(
-        CampaignExclusion(
-            campaign=campaign, kind=row["kind"], ref=row["ref"], quantity=row["quantity"]
-        )
-        for row in values["exclusions"]
-    )
-    CampaignCopy.objects.bulk_create(
+    triggers = [CampaignTrigger(campaign=campaign, **row) for row in values["triggers"]]
+    exclusions = [CampaignExclusion(campaign=campaign, **row) for row in values["exclusions"]]
+    copies = [
         CampaignCopy(campaign=campaign, language=language, **words)
         for language, words in values["copy"].items()
-    )
+    ]
+    for name, rows in (("triggers", triggers), ("exclusions", exclusions), ("copy", copies)):
+        for row in rows:
+            _clean(row, name)
+    CampaignTrigger.objects.bulk_create(triggers)
+    CampaignExclusion.objects.bulk_create(exclusions)
+    CampaignCopy.objects.bulk_create(copies)
+
+
+def _clean(row: CampaignTrigger | CampaignExclusion | CampaignCopy, name: str) -> None:
+    try:
+        row.clean_fields(exclude={"campaign"})
+    except ValidationError as error:
+        raise ValidationError({name: error.messages}) from error
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {name: _json(value) for name, value in fields.items()}
     for name in ("triggers", "exclusions"):
         if name in values:
+            if not _are_rows(values[name]):
+                raise ValidationError({name: _("This must be a list of rows.")})
             values[name] = [_child(row, exact=name == "triggers") for row in values[name]]
     if "copy" in values:
+        words_of = values["copy"]
+        if not isinstance(words_of, dict) or not _are_rows([*words_of.values()]):
+            raise ValidationError({"copy": _("The words must be given by language.")})
         empty: dict[str, Any] = {name: [] if name == "benefits" else "" for name in COPY}
         for language, words in values["copy"].items():
             unknown = sorted(set(words) - set(COPY))
@@ -217,6 +222,10 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
                 raise ValidationError({"copy": _("Words have no %s.") % ", ".join(unknown)})
             values["copy"][language] = {**empty, **words}
     return values
+
+
+def _are_rows(rows: object) -> bool:
+    return isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
 
 
 def _child(row: Mapping[str, Any], *, exact: bool) -> dict[str, Any]:
