@@ -133,8 +133,8 @@ def typed_wrong(offer: Offer, text: str) -> dict[str, object]:
 
 def a_file(offer: Offer, text: str) -> dict[str, object]:
     rows = [
-        {"slug": f"x{text}", "name": text, "kind": text, text: text},
-        {"slug": f"y{text}", "kind": "CROSS_SELL", "currencies": [text], "copy": {text: {}}},
+        {"slug": f"x {text}", "name": text, "kind": text, text: text},
+        {"slug": f"y {text}", "kind": "CROSS_SELL", "currencies": [text], "copy": {text: {}}},
         {"slug": "it", "note": f"!{text}"},
     ]
     return {"text": json.dumps(rows).replace("\\u0000", "")}

@@ -149,7 +149,7 @@ def test_every_code_has_the_status_that_the_page_says():
         name: int(row[0]) for name, row in cells(REFERENCE / "urls.md").items() if row[0].isdigit()
     }
 
-    assert told == {**views.STATUS_OF, "bad_input": 400}
+    assert told == {**views.STATUS_OF, "bad_input": 400, "form_refused": 403}
 
 
 @pytest.mark.parametrize("port", [ports.Shop, ports.Gateway])

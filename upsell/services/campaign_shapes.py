@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from django.db.models import CharField, TextField
 from django.utils.translation import gettext as _
 
 from upsell.engine.campaigns import TriggerKind
@@ -87,6 +88,14 @@ def _texts(values: Values) -> Iterator[Finding]:
             yield _shape(field, _("“%s” is not a text.") % value)
         elif len(value) > most:
             yield _shape(field, _("This has more than %d characters.") % most)
+    for column in Campaign._meta.concrete_fields:
+        name, value = column.name, values.get(column.name, "")
+        if name in _LENGTHS:
+            continue
+        if value is None and not column.null:
+            yield Finding(code="required", field=name, message=_("This field is needed."))
+        elif isinstance(column, CharField | TextField) and not isinstance(value, str | None):
+            yield _shape(name, _("“%s” is not a text.") % value)
     if not re.fullmatch(r"[-\w]*", str(values.get("slug", "")), re.ASCII):
         yield _shape("slug", _("“%s” has more than letters, numbers, hyphens and underscores.")
                      % values["slug"])  # fmt: skip
