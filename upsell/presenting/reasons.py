@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
-from upsell.engine.campaigns import Reason
+from upsell.engine.campaigns import CampaignSpec, Reason
+from upsell.ports import Occasion
+from upsell.presenting.campaigns import Label, value_in_words
+from upsell.presenting.mails import shown_money
 
 WORDS: dict[Reason, str | Promise] = {
     Reason.DISABLED: gettext_lazy("Offers are switched off for this sales channel."),
@@ -70,3 +75,90 @@ def in_words(code: str) -> str:
         return str(WORDS[Reason(code)])
     except (ValueError, KeyError):
         return code
+
+
+def detail(code: str, spec: CampaignSpec, occasion: Occasion, label: Label) -> str:
+    """Return what the campaign wanted and what was there, where numbers or names say more."""
+    make = _DETAILS.get(code)
+    return make(spec, occasion, label) if make else ""
+
+
+def _wanted_trigger(spec: CampaignSpec, _occasion: Occasion, label: Label) -> str:
+    rows = [
+        {"kind": row.kind.value, "ref": row.ref, "exact": row.exact, "quantity": row.quantity}
+        for row in spec.triggers
+    ]
+    if not rows:
+        return _("It has no trigger.")
+    return _("Wanted: %s.") % value_in_words("triggers", rows, label)
+
+
+def _wanted_value(spec: CampaignSpec, occasion: Occasion, _label: Label) -> str:
+    bounds = spec.bounds.get(occasion.currency)
+    ends = (bounds.least, bounds.most) if bounds else (None, None)
+    told = value_in_words(
+        "bounds", {occasion.currency: [str(end) if end is not None else None for end in ends]}
+    )
+    there = shown_money(occasion.goods.net, occasion.currency)
+    return _("Wanted: %(wanted)s. There: %(there)s.") % {"wanted": told, "there": there}
+
+
+def _wanted_currency(spec: CampaignSpec, occasion: Occasion, _label: Label) -> str:
+    wanted = sorted(spec.currencies or {*spec.bounds, *spec.rule.amounts, *spec.shipping_flat})
+    told = {"wanted": ", ".join(wanted), "there": occasion.currency}
+    return _("Wanted: %(wanted)s. There: %(there)s.") % told
+
+
+def _wanted_group(spec: CampaignSpec, occasion: Occasion, label: Label) -> str:
+    return _both("groups", sorted(spec.groups), sorted(occasion.customer.group_refs), label)
+
+
+def _wanted_country(spec: CampaignSpec, occasion: Occasion, label: Label) -> str:
+    there = [occasion.shipping_country] if occasion.shipping_country else []
+    return _both("countries", sorted(spec.countries), there, label)
+
+
+def _wanted_payment(spec: CampaignSpec, occasion: Occasion, label: Label) -> str:
+    there = [occasion.payment_method] if occasion.payment_method else []
+    return _both("payment_methods", sorted(spec.payment_methods), there, label)
+
+
+def _both(name: str, wanted: list[str], there: list[str], label: Label) -> str:
+    told = {
+        "wanted": value_in_words(name, wanted, label),
+        "there": value_in_words(name, there, label),
+    }
+    return _("Wanted: %(wanted)s. There: %(there)s.") % told
+
+
+def _excluded(spec: CampaignSpec, _occasion: Occasion, label: Label) -> str:
+    rows = [
+        {"kind": row.kind.value, "ref": row.ref, "quantity": row.quantity}
+        for row in spec.exclusions
+    ]
+    return _("Excluded: %s.") % value_in_words("exclusions", rows, label)
+
+
+def _window(spec: CampaignSpec, _occasion: Occasion, _label: Label) -> str:
+    start, end = (value_in_words("valid_from", at) for at in (spec.valid_from, spec.valid_until))
+    return _("It runs from %(start)s until %(end)s.") % {"start": start, "end": end}
+
+
+def _days(spec: CampaignSpec, _occasion: Occasion, _label: Label) -> str:
+    days = spec.not_bought_days or 0
+    return ngettext("It looks back %d day.", "It looks back %d days.", days) % days
+
+
+_DETAILS: dict[str, Callable[[CampaignSpec, Occasion, Label], str]] = {
+    Reason.TRIGGER_ABSENT: _wanted_trigger,
+    Reason.BELOW_MIN: _wanted_value,
+    Reason.ABOVE_MAX: _wanted_value,
+    Reason.CURRENCY_UNSUPPORTED: _wanted_currency,
+    Reason.GROUP: _wanted_group,
+    Reason.COUNTRY: _wanted_country,
+    Reason.PAYMENT_METHOD_FILTER: _wanted_payment,
+    Reason.EXCLUDED_PRODUCT_PRESENT: _excluded,
+    Reason.NOT_STARTED: _window,
+    Reason.ENDED: _window,
+    Reason.ALREADY_PURCHASED: _days,
+}
