@@ -82,7 +82,6 @@ def test_validate_lets_the_last_allowed_value_pass(shop, changes):
         pytest.param({"not_bought_days": 1.5}, "not_bought_days", "“1.5”", id="half a day"),
         pytest.param({"must_fit": "TRUE"}, "must_fit", "“TRUE”", id="yes in words"),
         pytest.param({"valid_from": "soon"}, "valid_from", "“soon”", id="time in words"),
-        pytest.param({"slug": "two words"}, "slug", "“two words”", id="slug with a blank"),
         pytest.param({"name": "x" * 121}, "name", "120", id="name too long"),
         pytest.param({"rule": "CHEAP"}, "rule", "“CHEAP”", id="no such rule"),
         pytest.param({"motivation": "FUN"}, "motivation", "“FUN”", id="no such motivation"),

@@ -37,8 +37,8 @@ def validate(
     ``Shop.products`` and ``Shop.availability``, and the ``Shop.order`` that prices need.
     """
     errors = list(shapes(values))
-    if errors:
-        return errors, []
+    if any(error.code == "invalid" for error in errors):
+        return errors, []  # nothing further can be read
     told = known(values)
     label_errors, label_warnings = label_findings(values)
     product_errors, product_warnings = product_findings(values, told)

@@ -85,5 +85,6 @@ def _is_free(values: Values) -> bool:
     if values.get("rule") == RuleKind.PERCENT:
         return decimal_of(values.get("percent")) == 100
     if values.get("rule") == RuleKind.FIXED:
-        return all(decimal_of(amount) == 0 for amount in values.get("amounts", {}).values())
+        amounts = values.get("amounts", {}).values()
+        return bool(amounts) and all(decimal_of(amount) == 0 for amount in amounts)
     return False

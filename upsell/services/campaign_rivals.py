@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Count, Q
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from upsell import clock
 from upsell.engine.campaigns import Match, OfferBy, OfferKind, RuleKind, TriggerKind
@@ -70,8 +71,11 @@ def _mostly_discounted(values: Values, others: CampaignQuerySet) -> Iterator[Fin
     live = counted["live"] + 1
     discounted = counted["discounted"] + (values.get("rule") in lowered)
     if live > 1 and discounted * 2 > live:
-        told = _("%(discounted)d of %(live)d live campaigns are discounted: buyers may learn to "
-                 "wait for it.")  # fmt: skip
+        told = ngettext(
+            "%(discounted)d of %(live)d live campaign is discounted: buyers learn to wait.",
+            "%(discounted)d of %(live)d live campaigns are discounted: buyers learn to wait.",
+            live,
+        )
         yield Finding(
             code="mostly_discounted",
             field="rule",

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db.models import CharField, TextField
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from upsell.engine.campaigns import TriggerKind
 from upsell.models import Campaign
@@ -82,29 +83,23 @@ def _shape(field: str, message: str) -> Finding:
 
 
 def _texts(values: Values) -> Iterator[Finding]:
+    for column in Campaign._meta.concrete_fields:
+        value = values.get(column.name, "")
+        if value is None and not column.null:
+            yield Finding(code="invalid", field=column.name, message=_("This field is needed."))
+        elif isinstance(column, CharField | TextField) and not isinstance(value, str | None):
+            yield _shape(column.name, _("This must be text, and is not: %s.") % value)
     for field, most in _LENGTHS.items():
         value = values.get(field, "")
-        if not isinstance(value, str):
-            yield _shape(field, _("“%s” is not a text.") % value)
-        elif len(value) > most:
-            yield _shape(field, _("This has more than %d characters.") % most)
-    for column in Campaign._meta.concrete_fields:
-        name, value = column.name, values.get(column.name, "")
-        if name in _LENGTHS:
-            continue
-        if value is None and not column.null:
-            yield Finding(code="required", field=name, message=_("This field is needed."))
-        elif isinstance(column, CharField | TextField) and not isinstance(value, str | None):
-            yield _shape(name, _("“%s” is not a text.") % value)
-    if not re.fullmatch(r"[-\w]*", str(values.get("slug", "")), re.ASCII):
-        yield _shape("slug", _("“%s” has more than letters, numbers, hyphens and underscores.")
-                     % values["slug"])  # fmt: skip
+        if isinstance(value, str) and len(value) > most:
+            told = _("This may have %(limit)s, and has %(n)d.")
+            yield _shape(field, told % {"limit": _limit(most), "n": len(value)})
     for field in _CHOICES:
         choices: Any = Campaign._meta.get_field(field)
         known = {choice for choice, _name in choices.flatchoices}
         value = values.get(field)
         if value and not (isinstance(value, str) and value in known):
-            yield _shape(field, _("“%s” is not one of the choices.") % values[field])
+            yield _shape(field, _("“%s” is not one of the choices.") % value)
 
 
 def _numbers(values: Values) -> Iterator[Finding]:
@@ -135,6 +130,10 @@ def _codes(field: str, codes: list[str]) -> Iterator[Finding]:
     for code in codes:
         if not re.fullmatch(rf"[A-Z]{{{letters}}}", code):
             yield _shape(field, told % code)
+
+
+def _limit(most: int) -> str:
+    return ngettext("at most %d character", "at most %d characters", most) % most
 
 
 def _amounts(field: str, amounts: object) -> Iterator[Finding]:
@@ -214,43 +213,49 @@ def _words(language: str, words: Mapping[str, Any]) -> Iterator[Finding]:
         return Finding(code=code, field="copy", message=message, language=language, part=part)
 
     lengths = {
-        "headline": (HEADLINE, _("%(language)s: the headline has more than %(most)d characters.")),
-        "body": (BODY, _("%(language)s: the text has more than %(most)d characters.")),
+        "headline": (HEADLINE, _("%(language)s: the headline may have %(limit)s, and has %(n)d.")),
+        "body": (BODY, _("%(language)s: the text may have %(limit)s, and has %(n)d.")),
         "accept_label": (
             LABEL,
-            _("%(language)s: the accept button has more than %(most)d characters."),
+            _("%(language)s: the accept button may have %(limit)s, and has %(n)d."),
         ),
         "decline_label": (
             LABEL,
-            _("%(language)s: the decline button has more than %(most)d characters."),
+            _("%(language)s: the decline button may have %(limit)s, and has %(n)d."),
         ),
         "image_alt": (
             ALT,
-            _("%(language)s: the text for the image has more than %(most)d characters."),
+            _("%(language)s: the text for the image may have %(limit)s, and has %(n)d."),
         ),
     }
     for name, (most, told) in lengths.items():
-        if not isinstance(words.get(name) or "", str):
+        text = words.get(name) or ""
+        if not isinstance(text, str):
             yield finding("invalid", name, _("%s: words are text.") % language)
-        elif len(words.get(name) or "") > most:
-            yield finding("too_long", name, told % {"language": language, "most": most})
+        elif len(text) > most:
+            values = {"language": language, "limit": _limit(most), "n": len(text)}
+            yield finding("too_long", name, told % values)
     benefits = words.get("benefits") or []
     if not isinstance(benefits, list) or not all(isinstance(text, str) for text in benefits):
         yield finding("invalid", "benefits", _("%s: benefits are lines of text.") % language)
         return
     if len(benefits) > BENEFITS:
-        told = _("%(language)s: at most %(most)d benefits are shown, and there are %(there)d.")
+        told = ngettext(
+            "%(language)s: at most %(most)d benefit is shown, and there are %(there)d.",
+            "%(language)s: at most %(most)d benefits are shown, and there are %(there)d.",
+            BENEFITS,
+        )
         values = {"language": language, "most": BENEFITS, "there": len(benefits)}
         yield finding("too_many_benefits", "benefits", told % values)
     for text in benefits:
         if len(text) > BENEFIT:
-            told = _("%(language)s: “%(text)s” has more than %(most)d characters.")
-            values = {"language": language, "text": text, "most": BENEFIT}
+            told = _("%(language)s: “%(text)s” may have %(limit)s, and has %(n)d.")
+            values = {"language": language, "text": text, "limit": _limit(BENEFIT), "n": len(text)}
             yield finding("too_long", "benefits", told % values)
     image = words.get("image_url") or ""
     if image and not (isinstance(image, str) and re.fullmatch(r"(https?://|/)\S*", image)):
         told = _("%(language)s: “%(address)s” is neither an https:// address nor a path.")
-        values = {"language": language, "address": words["image_url"]}
+        values = {"language": language, "address": image}
         yield finding("invalid", "image_url", told % values)
 
 
