@@ -214,7 +214,7 @@ def _decided(
             occasion, index, now=now, ask=ports.ask, history=History(staff=staff, seen=seen)
         )
         if answer.chosen is not None:
-            draft = _Draft.of(answer.chosen, occasion, ports)
+            draft = Draft.of(answer.chosen, occasion, ports)
             quote = shop.quote(draft.change)
             refusal = _refused(quote, occasion)
             if refusal:
@@ -259,7 +259,7 @@ def _refused(quote: Quote, occasion: Occasion) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Draft:
+class Draft:
     """A promise about to be written."""
 
     candidate: Candidate
@@ -270,7 +270,7 @@ class _Draft:
     uuid: uuid.UUID
 
     @classmethod
-    def of(cls, candidate: Candidate, occasion: Occasion, ports: Ports) -> _Draft:
+    def of(cls, candidate: Candidate, occasion: Occasion, ports: Ports) -> Draft:
         offer_uuid = uuid.uuid4()
         return cls(
             candidate=candidate,
@@ -387,7 +387,7 @@ def facts_of(occasion: Occasion) -> dict[str, Any]:
 
 def _write_offer(
     decision: Decision,
-    draft: _Draft,
+    draft: Draft,
     quote: Quote,
     *,
     now: datetime,
