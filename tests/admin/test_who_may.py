@@ -33,7 +33,11 @@ TABLE = """
 campaign choices               302      302   403    200    200     200  200
 campaign import                302      302   403    403    200     200  200
 campaign why                   302      302   403    403    200     200  200
-campaign preview               302      302   403    200    200     200  200
+campaign first                 302      302   403    403    200     200  200
+campaign steps                 302      302   403    403    200     200  200
+campaign steps POST            302      302   403    403    302     302  302
+campaign preview               302      302   403    403    200     200  200
+campaign frame                 302      302   403    403    200     200  200
 campaign list                  302      302   403    200    200     200  200
 campaign add                   302      302   403    403    200     200  200
 campaign history               302      302   403    200    200     200  200
@@ -48,6 +52,13 @@ offer delete                   302      302   403    403    403     403  403
 offer change                   302      302   403    200    200     200  200
 offer change POST              302      302   403    403    403     403  403
 offer bare                     302      302   302    302    302     302  302
+offerevent list                302      302   403    200    200     200  200
+offerevent add                 302      302   403    403    403     403  403
+offerevent history             302      302   403    200    200     200  200
+offerevent delete              302      302   403    403    403     403  403
+offerevent change              302      302   403    200    200     200  200
+offerevent change POST         302      302   403    403    403     403  403
+offerevent bare                302      302   302    302    302     302  302
 decision list                  302      302   403    200    200     200  200
 decision add                   302      302   403    403    403     403  403
 decision history               302      302   403    200    200     200  200
@@ -107,6 +118,10 @@ def rows() -> dict[str, dict[str, int]]:
     return {
         "campaign": {"mine": made[0].pk, "foreign": made[1].pk},
         "offer": {"mine": offers[0].pk, "foreign": offers[1].pk},
+        "offerevent": {
+            "mine": offers[0].events.earliest("pk").pk,
+            "foreign": offers[1].events.earliest("pk").pk,
+        },
         "decision": {"mine": offers[0].decision_id, "foreign": offers[1].decision_id},
         "channelsettings": {"mine": settings[0].pk, "foreign": settings[1].pk},
     }
@@ -155,7 +170,9 @@ def test_who_may_what(model, rows, browsers) -> None:
             assert told == expected, (role, screen)
 
 
-@pytest.mark.parametrize("model", ["campaign", "offer", "decision", "channelsettings"])
+@pytest.mark.parametrize(
+    "model", ["campaign", "offer", "offerevent", "decision", "channelsettings"]
+)
 def test_what_is_of_another_channel_is_not_there(model, rows, browsers) -> None:
     """Status, address and words: nothing says whether a row is foreign or absent."""
     foreign, absent = rows[model]["foreign"], 987_654
@@ -193,8 +210,8 @@ LIST = "admin:upsell_campaign_changelist"
 ACTIONS = """
 duplicate                   no       no    no     no     yes     yes  yes
 withdraw_outstanding        no       no    no     no     yes     yes  yes
-export_json                 no       no    no     yes    yes     yes  yes
-export_csv                  no       no    no     yes    yes     yes  yes
+export_json                 no       no    no     no     yes     yes  yes
+export_csv                  no       no    no     no     yes     yes  yes
 delete_selected             no       no    no     no     yes     yes  yes
 """
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from upsell.admin import campaigns, channels, offers
+from upsell.admin import campaigns, channels, decisions, offers
 
-__all__ = ["campaigns", "channels", "offers"]
+__all__ = ["campaigns", "channels", "decisions", "offers"]

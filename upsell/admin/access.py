@@ -1,7 +1,10 @@
-"""Which sales channels a member of staff may see and touch."""
+"""Which sales channels a member of staff may see and touch, and what follows for campaigns."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from upsell.models import Campaign, ChannelAccess
@@ -16,6 +19,18 @@ def allowed_channels(request: HttpRequest) -> frozenset[str] | None:
         cached = found or None
         request._upsell_channels = cached  # type: ignore[attr-defined]
     return cached
+
+
+def limited(request: HttpRequest, rows: QuerySet[Any], field: str = "channel") -> QuerySet[Any]:
+    """Return those rows whose sales channel is one of theirs."""
+    allowed = allowed_channels(request)
+    return rows if allowed is None else rows.filter(**{f"{field}__in": sorted(allowed)})
+
+
+def may_see_channel(request: HttpRequest, channel: str) -> bool:
+    """Whether a sales channel is one of theirs."""
+    allowed = allowed_channels(request)
+    return allowed is None or channel in allowed
 
 
 def may_touch(request: HttpRequest, campaign: Campaign) -> bool:
@@ -34,3 +49,9 @@ def visible_ids(request: HttpRequest) -> list[int] | None:
         return None
     rows = Campaign.objects.values_list("pk", "channels")
     return [pk for pk, channels in rows if not channels or set(channels) & allowed]
+
+
+def may_write_campaigns(request: HttpRequest) -> bool:
+    """Whether they write campaigns at all: child rows have no rights of their own."""
+    user: Any = request.user
+    return bool(user.has_perm("upsell.add_campaign") or user.has_perm("upsell.change_campaign"))

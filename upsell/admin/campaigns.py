@@ -1,4 +1,4 @@
-"""Edit campaigns: the form, the list in the order of winning, what is done with many, and why."""
+"""Edit campaigns: the form, the list in the order of winning, and what is done with many."""
 
 from __future__ import annotations
 
@@ -6,122 +6,91 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
+from django.utils import formats, timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from upsell import clock, conf
-from upsell.admin import why
-from upsell.admin.access import allowed_channels, may_touch, visible_ids
-from upsell.admin.forms import CampaignForm, CopyForm, ExclusionForm, Together, TriggerForm
-from upsell.admin.widgets import choices, label_of
+from upsell.admin import attention, choosing, first, history, importing, previews, why
+from upsell.admin.access import allowed_channels, may_touch, may_write_campaigns, visible_ids
+from upsell.admin.badges import badge
+from upsell.admin.fields import site_language
+from upsell.admin.forms import (
+    CampaignForm,
+    CopyForm,
+    ExclusionForm,
+    TriggerForm,
+    check_together,
+    shown_fields,
+)
+from upsell.admin.lists import StandingFilter, TitledList
+from upsell.admin.widgets import labels
 from upsell.engine import states
-from upsell.exceptions import UpsellError
-from upsell.models import (
-    Campaign,
-    CampaignCopy,
-    CampaignExclusion,
-    CampaignRevision,
-    CampaignTrigger,
-    Offer,
-)
-from upsell.presenting.campaigns import sentence, state_of
-from upsell.services import campaign_files, campaigns, revoking
-
-MOST_BYTES = 2_000_000
-
-PICKERS = frozenset(
-    {
-        "product",
-        "category",
-        "brand",
-        "tag",
-        "group",
-        "channel",
-        "country",
-        "payment_method",
-        "order",
-    }
-)
+from upsell.models import Campaign, CampaignCopy, CampaignExclusion, CampaignTrigger, Offer
+from upsell.presenting.campaigns import offered, sentence, state_of
+from upsell.services import campaigns, revoking
 
 
-class TriggerInline(admin.TabularInline):
+class OfCampaign(admin.options.InlineModelAdmin):
+    """Child rows: whoever may write a campaign writes all of it."""
+
+    extra = 0
+    # The fieldset it stands below: a class of its own in ``CampaignAdmin.fieldsets``.
+    below = ""
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("upsell.view_campaign") or may_write_campaigns(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_write_campaigns(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_write_campaigns(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_write_campaigns(request)
+
+
+class TriggerInline(OfCampaign, admin.TabularInline):
     model = CampaignTrigger
     form = TriggerForm
-    formset = Together
-    extra = 1
-    verbose_name_plural = gettext_lazy("When it may appear: triggers (none: it never appears)")
+    below = "upsell-when"
+    verbose_name_plural = gettext_lazy("Triggers (none: it never appears)")
+
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        return 0 if obj is not None and obj.triggers.exists() else 1
 
 
-class ExclusionInline(admin.TabularInline):
+class ExclusionInline(OfCampaign, admin.TabularInline):
     model = CampaignExclusion
     form = ExclusionForm
-    extra = 0
+    below = "upsell-when"
     verbose_name_plural = gettext_lazy("Never together with (none: nothing rules it out)")
 
 
-class CopyInline(admin.StackedInline):
+class CopyInline(OfCampaign, admin.StackedInline):
     model = CampaignCopy
     form = CopyForm
-    extra = 0
-    verbose_name_plural = gettext_lazy("What the shopper reads (none: plain sentences of ours)")
+    below = "upsell-words"
+    verbose_name = gettext_lazy("words")
+    verbose_name_plural = gettext_lazy("Words, by language (none: plain sentences of ours)")
 
-
-class StandingFilter(admin.SimpleListFilter):
-    """Off, staff only, live, scheduled or ended, as the badge says it."""
-
-    title = gettext_lazy("standing")
-    parameter_name = "standing"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [
-            ("live", gettext_lazy("live")),
-            ("scheduled", gettext_lazy("scheduled")),
-            ("ended", gettext_lazy("ended")),
-            ("staff", gettext_lazy("staff only")),
-            ("off", gettext_lazy("off")),
-            ("nowhere", gettext_lazy("runs nowhere")),
-        ]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        wanted, now = self.value(), clock.now()
-        if not wanted:
-            return queryset
-        rows = queryset.only("status", "channels", "valid_from", "valid_until", "archived")
-        return queryset.filter(
-            pk__in=[row.pk for row in rows if state_of(row, now=now)[0] == wanted]
-        )
-
-
-class TitledList(ChangeList):
-    """The list with the offered products' names: one question to the shop for all rows."""
-
-    def get_results(self, request: HttpRequest) -> None:
-        super().get_results(request)
-        rows = list(self.result_list)
-        refs = sorted({row.product_ref for row in rows if row.product_ref})
-        try:
-            products = conf.shop().products(refs) if refs else {}
-        except (UpsellError, LookupError, ValueError):
-            products = {}
-        for row in rows:
-            known = products.get(row.product_ref)
-            row._upsell_title = known.title if known else row.product_ref
-        self.result_list = rows
+    def get_extra(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> int:
+        return 0 if obj is not None and obj.copies.exists() else 1
 
 
 @admin.register(Campaign)
 class CampaignAdmin(admin.ModelAdmin):
     form = CampaignForm
     inlines = (TriggerInline, ExclusionInline, CopyInline)
-    list_display = ("name", "standing", "priority", "kind", "offers", "edited_at")
+    list_display = ("name", "standing", "rank", "offers", "edited")
     list_filter = (StandingFilter, "kind", "rule")
     search_fields = ("name", "slug", "product_ref", "note")
     search_help_text = gettext_lazy("Name, slug, offered product's reference or note")
@@ -130,6 +99,7 @@ class CampaignAdmin(admin.ModelAdmin):
     actions = ("duplicate", "withdraw_outstanding", "export_json", "export_csv")
     change_form_template = "admin/upsell/campaign/change_form.html"
     change_list_template = "admin/upsell/campaign/change_list.html"
+    object_history_template = "admin/upsell/campaign/history.html"
     save_on_top = True
     fieldsets = (
         (None, {"fields": ("name", "slug", "status")}),
@@ -140,7 +110,8 @@ class CampaignAdmin(admin.ModelAdmin):
         ),
         (
             gettext_lazy("When it may appear"),
-            {"fields": ("channels", "match", "bounds", "currencies", "allow_if_present")},
+            {"fields": ("channels", "bounds", "currencies", "allow_if_present", "match"),
+             "classes": ("upsell-when",)},
         ),
         (
             gettext_lazy("To whom"),
@@ -154,8 +125,7 @@ class CampaignAdmin(admin.ModelAdmin):
         ),
         (
             gettext_lazy("What the shopper reads"),
-            {"fields": ("default_language", "motivation"),
-             "description": gettext_lazy("The words themselves are below, by language.")},
+            {"fields": ("default_language", "motivation"), "classes": ("upsell-words",)},
         ),
         (
             gettext_lazy("Schedule and priority"),
@@ -187,21 +157,48 @@ class CampaignAdmin(admin.ModelAdmin):
     def has_withdraw_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("upsell.withdraw_campaign")
 
+    def has_simulate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("upsell.simulate_campaign")
+
+    def has_preview_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Whoever writes a campaign sees it as a shopper would, and whoever may simulate."""
+        return self.has_change_permission(request, obj) or (
+            self.has_simulate_permission(request) and self.has_view_permission(request, obj)
+        )
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
+    def _only_looks(self, request: HttpRequest, obj: Any) -> bool:
+        return obj is not None and not self.has_change_permission(request, obj)
+
     # ------------------------------------------------------------------ list
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("-priority", "-edited_at", "-pk")
 
     @admin.display(description=gettext_lazy("standing"))
-    def standing(self, campaign: Campaign) -> str:
-        code, words = state_of(campaign, now=clock.now())
-        return format_html('<span class="upsell-badge upsell-badge-{}">{}</span>', code, words)
+    def standing(self, campaign: Any) -> str:
+        told = badge(*state_of(campaign, now=clock.now()))
+        where = ", ".join(campaign._upsell_label("channel", ref) for ref in campaign.channels)
+        return format_html('{}<span class="upsell-more">{}</span>', told, where) if where else told
 
-    @admin.display(description=gettext_lazy("offers"))
-    def offers(self, campaign: Campaign) -> str:
-        if campaign.offer_by == Campaign.OfferBy.PRODUCT:
-            return str(getattr(campaign, "_upsell_title", campaign.product_ref))
-        return str(campaign.get_offer_by_display())
+    @admin.display(description=gettext_lazy("priority"), ordering="priority")
+    def rank(self, campaign: Campaign) -> str:
+        # On a phone the rows are cards, without the heads of the columns.
+        told = '<span class="upsell-on-phones">{}</span> {}'
+        return format_html(told, _("Priority"), campaign.priority)
+
+    @admin.display(description=gettext_lazy("what it offers"))
+    def offers(self, campaign: Any) -> str:
+        what, how = offered(campaigns.fields_of(campaign), campaign._upsell_label)
+        return format_html('{}<span class="upsell-more">{}</span>', what, how)
+
+    @admin.display(description=gettext_lazy("edited"), ordering="edited_at")
+    def edited(self, campaign: Campaign) -> str:
+        at = timezone.localtime(campaign.edited_at)
+        day, time = formats.date_format(at, "SHORT_DATE_FORMAT"), formats.time_format(at)
+        return format_html('{}<span class="upsell-more">{}</span>', day, time)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return TitledList
@@ -209,8 +206,12 @@ class CampaignAdmin(admin.ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        first = not Campaign.objects.exists()
-        return super().changelist_view(request, {**(extra_context or {}), "upsell_first": first})
+        context = {
+            **first.invitation(self, request),
+            "upsell_may_import": self.has_import_permission(request),
+            "upsell_attention": attention.waiting(request),
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **context})
 
     # ------------------------------------------------------------------ form
 
@@ -222,24 +223,39 @@ class CampaignAdmin(admin.ModelAdmin):
         return form
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        shown = set(CampaignForm(instance=Campaign()).fields)
+        if self._only_looks(request, obj):
+            return [(None, {"fields": ["in_words"]})]
+        shown = shown_fields()
         return [
             (title, {**options, "fields": [name for name in options["fields"] if name in shown]})
             for title, options in self.fieldsets
         ]
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("in_words",) if self._only_looks(request, obj) else ()
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return {} if self._only_looks(request, obj) else self.prepopulated_fields
+
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [] if self._only_looks(request, obj) else super().get_inline_instances(request, obj)
+
+    @admin.display(description=gettext_lazy("all that is set"))
+    def in_words(self, campaign: Campaign) -> str:
+        return history.table_of(campaigns.defaults(), campaigns.dump(campaign), labels())
+
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        days = conf.get("UPSELL_NOT_BOUGHT_DAYS")
         return {
             **super().get_changeform_initial_data(request),
             "priority": campaigns.next_priority(),
-            "not_bought_days": days,
+            "not_bought_days": conf.get("UPSELL_NOT_BOUGHT_DAYS"),
+            "default_language": site_language(),
         }
 
     def _create_formsets(self, request: HttpRequest, obj: Any, change: bool) -> Any:
         formsets, instances = super()._create_formsets(request, obj, change)  # type: ignore[misc]
-        for formset in formsets:
-            formset.siblings = formsets
+        if request.method == "POST":
+            check_together(obj, formsets)
         return formsets, instances
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
@@ -252,8 +268,10 @@ class CampaignAdmin(admin.ModelAdmin):
         super().save_related(request, form, formsets, change)
         campaign = form.instance
         campaigns.record_edit(campaign, request.user, campaign._upsell_before)
+        if "_continue" in request.POST:
+            return  # its page says them itself
         for warning in getattr(campaign, "_upsell_warnings", []):
-            messages.warning(request, warning.message)
+            messages.warning(request, f"{campaign}: {warning.message}")
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for campaign in queryset:
@@ -263,165 +281,17 @@ class CampaignAdmin(admin.ModelAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        campaign = kwargs.get("obj")
-        if campaign is not None and campaign.pk:
-            context["upsell_says"] = sentence(campaigns.dump(campaign), label_of)
-            context["upsell_standing"] = state_of(campaign, now=clock.now())[1]
+        shown = kwargs.get("obj")
+        stored = Campaign.objects.filter(pk=shown.pk).first() if shown and shown.pk else None
+        if stored is not None:
+            values = campaigns.dump(stored)
+            context["upsell_says"] = sentence(values, labels())
+            context["upsell_standing"] = badge(*state_of(stored, now=clock.now()))
+            context["upsell_may_preview"] = self.has_preview_permission(request, stored)
+            if request.method != "POST":
+                errors, warnings = campaigns.validate(values, campaign_id=stored.pk)
+                context["upsell_findings"] = [finding.message for finding in (*errors, *warnings)]
         return super().render_change_form(request, context, *args, **kwargs)
-
-    # ------------------------------------------------------------------ actions
-
-    @admin.action(description=gettext_lazy("Duplicate"), permissions=["add"])
-    def duplicate(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        done = refused = 0
-        for campaign in queryset.order_by("pk"):
-            if may_touch(request, campaign):
-                campaigns.duplicate(campaign_id=campaign.pk, user=request.user)
-                done += 1
-            else:
-                refused += 1
-        if done:
-            text = ngettext(
-                "%d campaign copied, switched off.", "%d campaigns copied, switched off.", done
-            )
-            messages.success(request, text % done)
-        if refused:
-            messages.error(
-                request, _("%d could not: they run in channels that are not yours.") % refused
-            )
-
-    @admin.action(description=gettext_lazy("Withdraw outstanding offers"), permissions=["withdraw"])
-    def withdraw_outstanding(
-        self, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponse | None:
-        mine = [row for row in queryset.order_by("pk") if may_touch(request, row)]
-        if request.POST.get("confirmed") != "yes":
-            ids = [row.pk for row in mine]
-            outstanding = Offer.objects.filter(campaign_id__in=ids, state__in=sorted(states.OPEN))
-            return TemplateResponse(
-                request,
-                "admin/upsell/campaign/withdraw.html",
-                {
-                    **self.admin_site.each_context(request),
-                    "title": _("Withdraw outstanding offers"),
-                    "opts": self.model._meta,
-                    "campaigns": mine,
-                    "count": outstanding.count(),
-                },
-            )
-        done = waiting = 0
-        for campaign in mine:
-            now_done, now_waiting = revoking.withdraw_outstanding(
-                campaign_id=campaign.pk, actor=f"staff:{request.user.pk}"
-            )
-            done, waiting = done + now_done, waiting + now_waiting
-        messages.success(request, _("%d offers withdrawn.") % done)
-        if waiting:
-            messages.warning(
-                request,
-                _("%d are being paid just now; they are settled first, then refunded.") % waiting,
-            )
-        return None
-
-    @admin.action(description=gettext_lazy("Export as JSON"), permissions=["view"])
-    def export_json(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return _download(campaign_files.as_json(queryset), "application/json", "campaigns.json")
-
-    @admin.action(description=gettext_lazy("Export as CSV"), permissions=["view"])
-    def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        return _download(campaign_files.as_csv(queryset), "text/csv", "campaigns.csv")
-
-    # ------------------------------------------------------------------ pages of our own
-
-    def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view
-        return [
-            path("choices/", view(self.choices_view), name="upsell_campaign_choices"),
-            path("import/", view(self.import_view), name="upsell_campaign_import"),
-            path("why/", view(self.why_view), name="upsell_campaign_why"),
-            path("<int:pk>/preview/", view(self.preview_view), name="upsell_campaign_preview"),
-            *super().get_urls(),
-        ]
-
-    def choices_view(self, request: HttpRequest) -> HttpResponse:
-        """Answer Django's select2 from the shop."""
-        if not self.has_view_or_change_permission(request):
-            raise PermissionDenied
-        kind, term = request.GET.get("field_name", ""), request.GET.get("term", "")[:100]
-        found = choices(kind, term, 30) if kind in PICKERS - {"order"} else ()
-        allowed = allowed_channels(request)
-        rows = [
-            {"id": row.ref, "text": row.label}
-            for row in found
-            if kind != "channel" or allowed is None or row.ref in allowed
-        ]
-        return JsonResponse({"results": rows, "pagination": {"more": False}})
-
-    def import_view(self, request: HttpRequest) -> HttpResponse:
-        """Read a file, say what it would do, and do it when told to."""
-        if not (self.has_add_permission(request) and self.has_change_permission(request)):
-            raise PermissionDenied
-        context: dict[str, Any] = {"title": _("Import campaigns"), "text": ""}
-        if request.method == "POST":
-            try:
-                context["text"] = _uploaded(request)
-                rows = campaign_files.read(context["text"])
-                self._refuse_foreign(request, rows)
-                commit = request.POST.get("commit") == "yes"
-                context["outcomes"] = campaign_files.import_(rows, commit=commit, user=request.user)
-                if commit and not any(row.errors for row in context["outcomes"]):
-                    messages.success(request, _("%d campaigns imported.") % len(rows))
-                    return redirect(f"{self.admin_site.name}:upsell_campaign_changelist")
-            except ValidationError as error:
-                context["error"] = " ".join(error.messages)
-        return TemplateResponse(
-            request,
-            "admin/upsell/campaign/import.html",
-            {**self.admin_site.each_context(request), "opts": self.model._meta, **context},
-        )
-
-    def _refuse_foreign(self, request: HttpRequest, rows: list[dict[str, Any]]) -> None:
-        allowed = allowed_channels(request)
-        if allowed is None:
-            return
-        slugs = [str(row.get("slug", "")) for row in rows]
-        stored = Campaign.objects.filter(slug__in=slugs).order_by("pk")
-        lists = [row.get("channels") for row in rows]
-        # What is no list is refused with its row; it names no channel to anybody.
-        named = {str(name) for found in lists if isinstance(found, list) for name in found}
-        if not named <= allowed or not all(may_touch(request, row) for row in stored):
-            raise ValidationError(_("The file holds campaigns of channels that are not yours."))
-
-    def why_view(self, request: HttpRequest) -> HttpResponse:
-        if not request.user.has_perm("upsell.simulate_campaign"):
-            raise PermissionDenied
-        context = why.context_for(request)
-        return TemplateResponse(
-            request,
-            "admin/upsell/why.html",
-            {**self.admin_site.each_context(request), "opts": self.model._meta, **context},
-        )
-
-    def preview_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Show the words as a shopper reads them, on a page that can do nothing."""
-        if not self.has_view_or_change_permission(request):
-            raise PermissionDenied
-        campaign = get_object_or_404(self.get_queryset(request), pk=pk)
-        copies = sorted(campaign.copies.all(), key=lambda row: row.pk)
-        response = TemplateResponse(
-            request,
-            "admin/upsell/campaign/preview.html",
-            {
-                "campaign": campaign,
-                "copies": copies,
-                "product": label_of("product", campaign.product_ref),
-            },
-        )
-        response["Content-Security-Policy"] = (
-            "sandbox; default-src 'none'; style-src 'self'; img-src 'self' https:"
-        )
-        response["Cache-Control"] = "private, no-store"
-        return response
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -429,55 +299,109 @@ class CampaignAdmin(admin.ModelAdmin):
         if not self.has_view_or_change_permission(request):
             raise PermissionDenied
         campaign = self.get_object(request, unquote(object_id))
-        revisions = CampaignRevision.objects.filter(campaign=campaign).select_related("by")
-        rows = [
-            {"revision": row, "changes": _differences(row.before, row.after)}
-            for row in revisions.order_by("-number", "pk")[:100]
+        context = {} if campaign is None else {"upsell_edits": history.edits(campaign)}
+        return super().history_view(request, object_id, {**(extra_context or {}), **context})
+
+    # ------------------------------------------------------------------ actions
+
+    @admin.action(description=gettext_lazy("Duplicate"), permissions=["add"])
+    def duplicate(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        mine, foreign = self._mine(request, queryset)
+        copies = [campaigns.duplicate(campaign_id=row.pk, user=request.user) for row in mine]
+        self._refused(request, foreign)
+        if copies:
+            text = ngettext(
+                "%d campaign copied, switched off.",
+                "%d campaigns copied, switched off.",
+                len(copies),
+            )
+            messages.success(request, text % len(copies))
+        if len(copies) == 1 and self.has_change_permission(request, copies[0]):
+            return redirect(f"{self.admin_site.name}:upsell_campaign_change", copies[0].pk)
+        return None
+
+    @admin.action(description=gettext_lazy("Withdraw outstanding offers"), permissions=["withdraw"])
+    def withdraw_outstanding(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        mine, foreign = self._mine(request, queryset)
+        self._refused(request, foreign)
+        if not mine:
+            return None
+        if request.POST.get("confirmed") != "yes":
+            return self._ask_to_withdraw(request, mine)
+        done = waiting = 0
+        for campaign in mine:
+            now_done, now_waiting = revoking.withdraw_outstanding(
+                campaign_id=campaign.pk, actor=f"staff:{request.user.pk}"
+            )
+            done, waiting = done + now_done, waiting + now_waiting
+        text = ngettext("%d offer withdrawn.", "%d offers withdrawn.", done)
+        messages.success(request, text % done)
+        if waiting:
+            text = ngettext(
+                "%d is being paid just now; it is settled first, then refunded.",
+                "%d are being paid just now; they are settled first, then refunded.",
+                waiting,
+            )
+            messages.warning(request, text % waiting)
+        return None
+
+    def _ask_to_withdraw(self, request: HttpRequest, mine: list[Campaign]) -> HttpResponse:
+        outstanding = Offer.objects.filter(campaign__in=mine, state__in=sorted(states.OPEN))
+        open_ones = [offer.campaign_id for offer in outstanding.only("campaign_id")]
+        counted = [(campaign, open_ones.count(campaign.pk)) for campaign in mine]
+        return TemplateResponse(
+            request,
+            "admin/upsell/campaign/withdraw.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": _("Withdraw outstanding offers"),
+                "opts": self.model._meta,
+                "campaigns": counted,
+                "count": len(open_ones),
+                "media": self.media,
+            },
+        )
+
+    @admin.action(description=gettext_lazy("Export as JSON"), permissions=["change"])
+    def export_json(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return importing.export(queryset, "json")
+
+    @admin.action(description=gettext_lazy("Export as CSV"), permissions=["change"])
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        return importing.export(queryset, "csv")
+
+    def _mine(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> tuple[list[Campaign], list[Campaign]]:
+        """Return (campaigns that are theirs to touch, the others)."""
+        rows = list(queryset.order_by("pk"))
+        mine = [row for row in rows if may_touch(request, row)]
+        return mine, [row for row in rows if row not in mine]
+
+    def _refused(self, request: HttpRequest, foreign: list[Campaign]) -> None:
+        if foreign:
+            told = _("Left alone, since they run in sales channels that are not yours: %s.")
+            messages.error(request, told % ", ".join(str(row) for row in foreign))
+
+    # ------------------------------------------------------------------ pages of our own
+
+    def get_urls(self) -> list[Any]:
+        def page(view: Any) -> Any:
+            def bound(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+                response: HttpResponse = view(self, request, **kwargs)
+                return response
+
+            return self.admin_site.admin_view(bound)
+
+        return [
+            path("choices/", page(choosing.choices), name="upsell_campaign_choices"),
+            path("import/", page(importing.page), name="upsell_campaign_import"),
+            path("why/", page(why.page), name="upsell_campaign_why"),
+            path("first/", page(first.begin), name="upsell_campaign_first"),
+            path("<int:pk>/first/", page(first.steps), name="upsell_campaign_steps"),
+            path("<int:pk>/preview/", page(previews.page), name="upsell_campaign_preview"),
+            path("<int:pk>/preview/frame/", page(previews.frame), name="upsell_campaign_frame"),
+            *super().get_urls(),
         ]
-        return super().history_view(
-            request, object_id, {**(extra_context or {}), "upsell_revisions": rows}
-        )
-
-    object_history_template = "admin/upsell/campaign/history.html"
-
-
-def _uploaded(request: HttpRequest) -> str:
-    """Return the file's text, or the text that was looked at before.
-
-    Raises:
-        ValidationError: It is too large: what was cut off would be called unreadable.
-    """
-    upload = request.FILES.get("file")
-    if upload is None:
-        return request.POST.get("text", "")
-    raw = upload.read(MOST_BYTES + 1)
-    if len(raw) > MOST_BYTES:
-        raise ValidationError(_("The file is larger than 2 MB."))
-    return str(raw, "utf-8-sig", "replace")
-
-
-def _download(text: str, kind: str, name: str) -> HttpResponse:
-    response = HttpResponse(text, content_type=f"{kind}; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
-
-
-def _differences(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Return (field, before, after) of what an edit changed."""
-    return [
-        (name.replace("_", " "), _told(before.get(name)), _told(after.get(name)))
-        for name in after
-        if before.get(name) != after.get(name)
-    ]
-
-
-def _told(value: object) -> str:
-    if value in (None, "", [], {}):
-        return "–"
-    if isinstance(value, dict):
-        return "; ".join(
-            f"{key}: {_told(item)}" for key, item in value.items() if item not in ("", [])
-        )
-    if isinstance(value, list):
-        return ", ".join(_told(item) for item in value)
-    return str(value)

@@ -11,36 +11,88 @@ from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.core.validators import validate_email
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils.duration import duration_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from upsell.admin.access import allowed_channels
+from upsell import conf, snapshots
+from upsell.admin.access import allowed_channels, limited
+from upsell.admin.badges import badge
+from upsell.admin.lists import NamedList, channel_names
 from upsell.models import ChannelAccess, ChannelSettings
+from upsell.presenting.campaigns import NOTHING
 from upsell.snapshots import LONGEST, SHORTEST
 
 logger = logging.getLogger("upsell")
 
-
 _SENDER = re.compile(r"[^<>\r\n]*<([^<>\s]+)>|([^<>\s]+)")
+_ADDRESSES = frozenset({"sender", "staff_address"})
+"""Logged as changed, never as they are: they may be a person's."""
+
+
+def channel_choices(stored: str, *, empty: str) -> list[tuple[str, str]]:
+    """Return the shop's sales channels, what is stored, and what no choice means."""
+    known = dict(channel_names())
+    if stored:
+        known.setdefault(stored, stored)
+    return [("", empty), *known.items()]
 
 
 class ChannelSettingsForm(forms.ModelForm):
-    """Settings of a channel: what could not be kept is refused before a buyer meets it."""
+    """One sales channel's settings: what empty means, and no value that could not be kept."""
 
     holdout = forms.IntegerField(
-        label=gettext_lazy("holdout, percent"),
-        min_value=0,
-        max_value=100,
-        initial=0,
-        help_text=ChannelSettings._meta.get_field("holdout").help_text,
+        label=gettext_lazy("holdout, percent"), min_value=0, max_value=100, initial=0
     )
 
     class Meta:
         model = ChannelSettings
-        fields = "__all__"  # noqa: DJ007
+        fields = (
+            "channel", "enabled", "validity", "undo_time", "hold", "confirmation_mail", "sender",
+            "staff_address", "holdout", "time_zone",
+        )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        helps = {
+            "channel": _("“All channels” holds wherever a sales channel has no row of its own."),
+            "validity": _("How long after checkout an offer stands, as hours:minutes:seconds; "
+                          "5 minutes to 2 hours. Empty: %s.")
+            % duration_string(conf.duration("UPSELL_OFFER_LIFETIME")),
+            "undo_time": _("How long a buyer may undo, as hours:minutes:seconds, or until the "
+                           "order is packed. Empty: %s.")
+            % duration_string(conf.duration("UPSELL_UNDO_LIFETIME")),
+            "hold": _("Ask the warehouse to wait while an offer is open. Empty: %s.")
+            % _yes_or_no(conf.get("UPSELL_FULFILMENT_HOLD")),
+            "confirmation_mail": _("Mail the buyer what was added. Empty: %s.")
+            % _yes_or_no(conf.get("UPSELL_CONFIRMATION_MAIL")),
+            "sender": _("Whose address mails come from. Empty: %s.")
+            % (conf.get("UPSELL_FROM_EMAIL") or _("the site's own")),
+            "staff_address": _("Who hears of invoices that have to be written again. Empty: %s.")
+            % (conf.get("UPSELL_STAFF_EMAIL") or _("nobody, it stands in the log")),
+            "holdout": _("Meant for a share of buyers who are never offered anything, to measure "
+                         "against. Nothing reads it yet."),
+            "time_zone": _("When a day begins here, such as Europe/Berlin. Empty: as the site."),
+        }  # fmt: skip
+        for name, text in helps.items():
+            if name in self.fields:
+                self.fields[name].help_text = text
+        for name in ("hold", "confirmation_mail"):
+            if name in self.fields:
+                empty = [
+                    ("unknown", _("as in the settings")),
+                    ("true", _("yes")),
+                    ("false", _("no")),
+                ]
+                self.fields[name].widget.choices = empty
+        if "channel" in self.fields:
+            self.fields["channel"].widget = forms.Select(
+                choices=channel_choices(self.instance.channel, empty=_("all channels"))
+            )
 
     def clean_sender(self) -> str:
         """One address, with or without a name."""
@@ -48,7 +100,7 @@ class ChannelSettingsForm(forms.ModelForm):
         if sender:
             match = _SENDER.fullmatch(sender)
             if match is None or len(getaddresses([sender])) != 1:
-                raise forms.ValidationError(_("This is not one address."))
+                raise forms.ValidationError(_("“%s” is not one address.") % sender)
             validate_email(match[1] or match[2])
         return sender
 
@@ -61,27 +113,44 @@ class ChannelSettingsForm(forms.ModelForm):
     def clean_validity(self) -> timedelta | None:
         validity: timedelta | None = self.cleaned_data["validity"]
         if validity is not None and not SHORTEST <= validity <= LONGEST:
-            raise forms.ValidationError(_("From 00:05:00 to 02:00:00, as hours:minutes:seconds."))
+            told = _("From 00:05:00 to 02:00:00, as hours:minutes:seconds, and this is %s.")
+            raise forms.ValidationError(told % duration_string(validity))
         return validity
 
     def clean_undo_time(self) -> timedelta | None:
         """The page promises that a yes can be undone."""
         undo: timedelta | None = self.cleaned_data["undo_time"]
         if undo is not None and not timedelta(minutes=1) <= undo <= timedelta(days=30):
-            raise forms.ValidationError(_("At least 00:01:00, as hours:minutes:seconds."))
+            told = _("At least 00:01:00, as hours:minutes:seconds, and this is %s.")
+            raise forms.ValidationError(told % duration_string(undo))
         return undo
+
+
+def _yes_or_no(value: object) -> str:
+    return _("yes") if value else _("no")
 
 
 @admin.register(ChannelSettings)
 class ChannelSettingsAdmin(admin.ModelAdmin):
     form = ChannelSettingsForm
-    list_display = ("__str__", "enabled", "validity", "undo_time", "confirmation_mail", "holdout")
+    list_display = ("name", "standing", "validity", "undo_time", "confirmation_mail", "holdout")
     ordering = ("channel", "pk")
+    change_list_template = "admin/upsell/channelsettings/change_list.html"
+    fieldsets = (
+        (None, {"fields": ("channel", "enabled")}),
+        (gettext_lazy("Times"), {"fields": ("validity", "undo_time", "time_zone")}),
+        (
+            gettext_lazy("Mails and fulfilment"),
+            {"fields": ("confirmation_mail", "sender", "staff_address", "hold")},
+        ),
+        (gettext_lazy("Measuring"), {"fields": ("holdout",)}),
+    )
+
+    class Media:
+        css = {"all": ["upsell/admin/admin.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        allowed = allowed_channels(request)
-        return rows if allowed is None else rows.filter(channel__in=allowed)
+        return limited(request, super().get_queryset(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Who is limited to channels edits the rows there are: a new one might be for all."""
@@ -90,28 +159,103 @@ class ChannelSettingsAdmin(admin.ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return () if allowed_channels(request) is None else ("channel",)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return NamedList
+
+    @admin.display(description=gettext_lazy("sales channel"), ordering="channel")
+    def name(self, row: Any) -> str:
+        return str(row._upsell_channel) or str(row)
+
+    @admin.display(description=gettext_lazy("offers"))
+    def standing(self, row: ChannelSettings) -> str:
+        return badge("live", _("on")) if row.enabled else badge("revoked", _("off"))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        for_all = snapshots.policy("")
+        context = {
+            "upsell_for_all": for_all,
+            "upsell_has_row_for_all": ChannelSettings.objects.filter(channel="").exists(),
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> Any:
+        """Say in the history what it was and what it is, not only which field was touched."""
+        if add:
+            return super().construct_change_message(request, form, formsets, add)
+        moved = _moved(form)
+        return "; ".join(f"{name}: {before} → {after}" for name, before, after in moved)
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
-        moved = {
-            name: (str(form.initial.get(name)), str(form.cleaned_data.get(name)))
-            for name in form.changed_data
-            if name not in {"sender", "staff_address"}
-        }
+        moved = {name: (before, after) for name, before, after in _moved(form)}
         logger.info("channel settings %s changed by %s: %s", obj.pk, request.user.pk, moved)
+
+
+def _moved(form: Any) -> list[tuple[str, str, str]]:
+    """Return (field, before, after) of what a form changes."""
+    return [
+        (
+            str(form.fields[name].label),
+            "…" if name in _ADDRESSES else _said(form.initial.get(name)),
+            "…" if name in _ADDRESSES else _said(form.cleaned_data.get(name)),
+        )
+        for name in form.changed_data
+    ]
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return _yes_or_no(value)
+    return NOTHING if value in (None, "") else str(value)
+
+
+class ChannelAccessForm(forms.ModelForm):
+    class Meta:
+        model = ChannelAccess
+        fields = ("user", "channel")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "channel" in self.fields:
+            self.fields["channel"].widget = forms.Select(
+                choices=channel_choices(self.instance.channel, empty="---------")
+            )
+            self.fields["channel"].help_text = _(
+                "One row for each sales channel. Nobody with a row sees any other channel; "
+                "somebody without a row sees all of them."
+            )
 
 
 @admin.register(ChannelAccess)
 class ChannelAccessAdmin(admin.ModelAdmin):
-    list_display = ("user", "channel")
+    form = ChannelAccessForm
+    list_display = ("user", "name")
     list_select_related = ("user",)
     ordering = ("user__pk", "channel", "pk")
     raw_id_fields = ("user",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows = super().get_queryset(request)
-        allowed = allowed_channels(request)
-        return rows if allowed is None else rows.none()
+        return rows if allowed_channels(request) is None else rows.none()
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody widens their own limits."""
         return super().has_add_permission(request) and allowed_channels(request) is None
+
+    def get_autocomplete_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        """Search users by name where the site lists them so that they can be searched."""
+        users = self.admin_site._registry.get(get_user_model())
+        if users is None or not users.search_fields or not users.has_view_permission(request):
+            return ()
+        return ("user",)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return NamedList
+
+    @admin.display(description=gettext_lazy("sales channel"), ordering="channel")
+    def name(self, row: Any) -> str:
+        return str(row._upsell_channel)

@@ -5,14 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.db.models import Exists, OuterRef, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from upsell.admin.access import allowed_channels
-from upsell.models import Attempt, Decision, Offer, OfferEvent, OfferQuote, OutboxMessage, Refund
+from upsell.admin import attention
+from upsell.admin.access import limited, visible_ids
+from upsell.admin.badges import badge
+from upsell.admin.lists import NamedList, channel_names, staff_names
+from upsell.models import (
+    Attempt,
+    Campaign,
+    Offer,
+    OfferEvent,
+    OfferQuote,
+    OutboxMessage,
+    Refund,
+)
+from upsell.presenting import timeline
 from upsell.presenting.mails import shown_money
-from upsell.presenting.reasons import in_words
+
+_CAMPAIGNS_LISTED = 50
 
 
 class Looked(admin.ModelAdmin):
@@ -21,6 +37,12 @@ class Looked(admin.ModelAdmin):
     actions = None
     list_per_page = 50
     show_full_result_count = False
+    change_form_template = "admin/upsell/looked_form.html"
+    # Where the row's sales channel stands.
+    channel_field = "channel"
+
+    class Media:
+        css = {"all": ["upsell/admin/admin.css"]}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -32,14 +54,18 @@ class Looked(admin.ModelAdmin):
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows = super().get_queryset(request)
-        allowed = allowed_channels(request)
-        return rows if allowed is None else rows.filter(channel__in=allowed)
+        return limited(request, super().get_queryset(request), self.channel_field)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return NamedList
 
 
 class LookedInline(admin.TabularInline):
+    """Rows of an offer: whoever may look at the offer looks at them."""
+
     extra = 0
     can_delete = False
+    template = "admin/upsell/looked.html"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -53,83 +79,273 @@ class LookedInline(admin.TabularInline):
 
 class EventInline(LookedInline):
     model = OfferEvent
-    fields = ("at", "kind", "before", "after", "actor", "reason")
+    fields = readonly_fields = ("when", "what", "was", "who", "why")
     ordering = ("at", "pk")
     verbose_name_plural = gettext_lazy("What happened, oldest first")
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, event: OfferEvent) -> str:
+        return timeline.exactly(event.at)
+
+    @admin.display(description=gettext_lazy("what"))
+    def what(self, event: OfferEvent) -> str:
+        return timeline.kind_in_words(event.kind)
+
+    @admin.display(description=gettext_lazy("before"))
+    def was(self, event: OfferEvent) -> str:
+        return timeline.state_in_words(event.before)
+
+    @admin.display(description=gettext_lazy("who"))
+    def who(self, event: Any) -> str:
+        names = staff_names([event.actor]) if not hasattr(event, "_upsell_staff") else {}
+        staff = names.get(event.actor, getattr(event, "_upsell_staff", ""))
+        return timeline.actor_in_words(event.actor, staff)
+
+    @admin.display(description=gettext_lazy("why"))
+    def why(self, event: OfferEvent) -> str:
+        return timeline.reason_in_words(event.reason)
 
 
 class QuoteInline(LookedInline):
     model = OfferQuote
-    fields = ("number", "at", "due_gross", "currency", "collection", "collection_label")
+    fields = readonly_fields = ("number", "when", "due", "how", "collection_label")
     ordering = ("number", "pk")
+    verbose_name_plural = gettext_lazy("Amounts shown")
+
+    @admin.display(description=gettext_lazy("when"))
+    def when(self, quote: OfferQuote) -> str:
+        return timeline.exactly(quote.at)
+
+    @admin.display(description=gettext_lazy("collected how"))
+    def how(self, quote: OfferQuote) -> str:
+        return timeline.collection_in_words(quote.collection)
+
+    @admin.display(description=gettext_lazy("to pay"))
+    def due(self, quote: OfferQuote) -> str:
+        return shown_money(quote.due_gross, quote.currency)
 
 
 class AttemptInline(LookedInline):
     model = Attempt
     fk_name = "offer"
-    fields = ("number", "state", "amount", "currency", "reference", "charge_state", "decline_code",
-              "started_at", "settled_at")  # fmt: skip
+    fields = readonly_fields = (
+        "number", "standing", "amount_shown", "reference", "provider", "decline_code",
+        "started", "settled",
+    )  # fmt: skip
     ordering = ("number", "pk")
+    verbose_name_plural = gettext_lazy("Tries to collect")
+
+    @admin.display(description=gettext_lazy("state"))
+    def standing(self, attempt: Attempt) -> str:
+        return timeline.attempt_in_words(attempt.state)
+
+    @admin.display(description=gettext_lazy("provider says"))
+    def provider(self, attempt: Attempt) -> str:
+        return timeline.charge_in_words(attempt.charge_state)
+
+    @admin.display(description=gettext_lazy("amount"))
+    def amount_shown(self, attempt: Attempt) -> str:
+        return shown_money(attempt.amount, attempt.currency)
+
+    @admin.display(description=gettext_lazy("started"))
+    def started(self, attempt: Attempt) -> str:
+        return timeline.exactly(attempt.started_at)
+
+    @admin.display(description=gettext_lazy("settled"))
+    def settled(self, attempt: Attempt) -> str:
+        return timeline.exactly(attempt.settled_at)
 
 
 class MessageInline(LookedInline):
     model = OutboxMessage
     fields = ("kind", "state", "attempts", "not_before", "sent_at", "reason")
     ordering = ("created_at", "pk")
+    verbose_name_plural = gettext_lazy("Mails and notices")
+
+
+class CampaignFilter(admin.SimpleListFilter):
+    """Campaigns that offered something, in the order in which they win; at most fifty."""
+
+    title = gettext_lazy("campaign")
+    parameter_name = "campaign__id__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        rows = Campaign.objects.filter(Exists(Offer.objects.filter(campaign=OuterRef("pk"))))
+        visible = visible_ids(request)
+        rows = rows if visible is None else rows.filter(pk__in=visible)
+        ranked = rows.order_by("-priority", "-edited_at", "-pk")
+        return list(ranked.values_list("pk", "name")[:_CAMPAIGNS_LISTED])
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value()
+        return queryset.filter(campaign_id=value) if value and value.isdigit() else queryset
+
+
+class KindFilter(admin.SimpleListFilter):
+    """Upsells or cross-sells."""
+
+    title = gettext_lazy("kind")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        return [(kind, str(words)) for kind, words in Campaign.Kind.choices]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
 @admin.register(Offer)
 class OfferAdmin(Looked):
-    list_display = (
-        "order_ref",
-        "campaign",
-        "price",
-        "state",
-        "channel",
-        "created_at",
-        "expires_at",
-    )
-    list_filter = ("state", "kind", "trial", "campaign")
+    list_display = ("order", "promised", "price", "standing", "where", "created")
+    list_filter = ("state", CampaignFilter, KindFilter, "channel", "trial")
     list_select_related = ("campaign",)
     search_fields = ("order_ref", "product_ref", "uuid")
     search_help_text = gettext_lazy("Order's or product's reference, offer's uuid")
     ordering = ("-created_at", "-pk")
     inlines = (EventInline, QuoteInline, AttemptInline, MessageInline)
-    fields = (
-        "uuid", "order_ref", "channel", "campaign", "revision", "state", "failure_code", "trial",
-        "kind", "product_ref", "quantity", "price", "created_at", "first_shown_at",
-        "responded_at", "expires_at", "closed_at", "refunds",
+    change_list_template = "admin/upsell/offer/change_list.html"
+    change_form_template = "admin/upsell/offer/change_form.html"
+    fieldsets = (
+        (None, {"fields": ("standing", "failure", "order", "where", "expires_at", "why_link")}),
+        (
+            gettext_lazy("What was promised"),
+            {"fields": ("campaign", "revision", "what", "instead_of", "quantity", "price",
+                        "refunds")},
+        ),
+        (
+            gettext_lazy("Times and references"),
+            {"fields": ("created_at", "first_shown_at", "responded_at", "closed_at", "uuid",
+                        "product_ref", "order_ref"),
+             "classes": ("collapse",)},
+        ),
     )  # fmt: skip
-    readonly_fields = ("price", "refunds")
+    readonly_fields = ("standing", "failure", "order", "why_link", "where", "what", "instead_of",
+                       "price", "refunds")  # fmt: skip
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"upsell_attention": attention.waiting(request)}
+        return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        offer = kwargs.get("obj")
+        if offer is not None and offer.state == Offer.State.NEEDS_ATTENTION:
+            context["upsell_attention_for"] = offer
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description=gettext_lazy("order"), ordering="order_ref")
+    def order(self, offer: Offer) -> str:
+        return offer.terms.get("order_number") or offer.order_ref or "–"
+
+    @admin.display(description=gettext_lazy("product"), ordering="product_ref")
+    def what(self, offer: Offer) -> str:
+        title = offer.terms.get("product", {}).get("title") or offer.product_ref
+        units = f"{offer.quantity} × " if offer.quantity > 1 else ""
+        upsell = offer.kind == Campaign.Kind.UPSELL
+        told = _("%s, instead") if upsell else _("%s, in addition")
+        return told % f"{units}{title}"
+
+    @admin.display(description=gettext_lazy("what was promised"), ordering="product_ref")
+    def promised(self, offer: Offer) -> str:
+        return format_html(
+            '{}<span class="upsell-more">{}</span>', self.what(offer), offer.campaign.name
+        )
+
+    @admin.display(description=gettext_lazy("leaves the order"))
+    def instead_of(self, offer: Offer) -> str:
+        rows = offer.terms.get("replaced", [])
+        return ", ".join(f"{row['quantity']} × {row['title']}" for row in rows) or _("nothing")
 
     @admin.display(description=gettext_lazy("unit price"), ordering="unit_gross")
     def price(self, offer: Offer) -> str:
-        return str(shown_money(offer.unit_gross, offer.currency))
+        return shown_money(offer.unit_gross, offer.currency)
+
+    @admin.display(description=gettext_lazy("state"), ordering="state")
+    def standing(self, offer: Offer) -> str:
+        words = str(offer.get_state_display())
+        if offer.trial:
+            words = _("%s (trial)") % words
+        return badge(offer.state.lower(), words)
+
+    @admin.display(description=gettext_lazy("failure"))
+    def failure(self, offer: Offer) -> str:
+        return timeline.reason_in_words(offer.failure_code)
+
+    @admin.display(description=gettext_lazy("sales channel"), ordering="channel")
+    def where(self, offer: Any) -> str:
+        return channel_of(offer)
+
+    @admin.display(description=gettext_lazy("explanation"))
+    def why_link(self, offer: Offer) -> str:
+        return why_link(offer.order_ref)
+
+    @admin.display(description=gettext_lazy("created"), ordering="created_at")
+    def created(self, offer: Offer) -> str:
+        return timeline.shortly(offer.created_at)
 
     @admin.display(description=gettext_lazy("refunds"))
     def refunds(self, offer: Offer) -> str:
         rows = Refund.objects.filter(attempt__offer=offer).order_by("created_at", "pk")
-        return "; ".join(
-            f"{shown_money(row.amount, row.currency)} {row.state} ({row.reason})" for row in rows
+        return "; ".join(timeline.refund_in_words(row) for row in rows) or "–"
+
+
+class EventFilter(admin.SimpleListFilter):
+    """What happened, in the words of the timeline."""
+
+    title = gettext_lazy("what")
+    parameter_name = "kind"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+        kinds = OfferEvent.objects.order_by("kind").values_list("kind", flat=True).distinct()
+        return [(kind, timeline.kind_in_words(kind)) for kind in kinds]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(kind=self.value()) if self.value() else queryset
+
+
+@admin.register(OfferEvent)
+class OfferEventAdmin(Looked):
+    """Everything that happened to offers, newest first."""
+
+    list_display = ("when", "what", "was", "order", "who", "why")
+    list_display_links = None
+    list_filter = (EventFilter,)
+    list_select_related = ("offer",)
+    search_fields = ("offer__order_ref", "offer__uuid")
+    search_help_text = gettext_lazy("Order's reference, offer's uuid")
+    ordering = ("-at", "-pk")
+    channel_field = "offer__channel"
+
+    when = EventInline.when
+    what = EventInline.what
+    was = EventInline.was
+    who = EventInline.who
+    why = EventInline.why
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("upsell.view_offer") or super().has_view_permission(
+            request, obj
         )
 
+    @admin.display(description=gettext_lazy("order"))
+    def order(self, event: OfferEvent) -> str:
+        number = event.offer.terms.get("order_number") or event.offer.order_ref
+        address = reverse("admin:upsell_offer_change", args=[event.offer_id])
+        return format_html('<a href="{}">{}</a>', address, number)
 
-@admin.register(Decision)
-class DecisionAdmin(Looked):
-    list_display = ("order_ref", "channel", "campaign", "told", "at", "trial")
-    list_filter = ("channel", "reason", "trial")
-    list_select_related = ("campaign",)
-    search_fields = ("order_ref",)
-    search_help_text = gettext_lazy("Order's reference")
-    ordering = ("-at", "-pk")
-    fields = ("order_ref", "moment", "channel", "at", "version", "campaign", "told", "losers",
-              "facts", "trial")  # fmt: skip
-    readonly_fields = ("told", "losers")
 
-    @admin.display(description=gettext_lazy("answer"))
-    def told(self, decision: Decision) -> str:
-        return in_words(decision.reason) if decision.reason else str(gettext_lazy("an offer"))
+def why_link(order_ref: str | None) -> str:
+    if not order_ref:
+        return "–"
+    address = reverse("admin:upsell_campaign_why")
+    return format_html('<a href="{}?order={}">{}</a>', address, order_ref, _("Why this one?"))
 
-    @admin.display(description=gettext_lazy("passed over"))
-    def losers(self, decision: Decision) -> str:
-        return "\n".join(f"{pk}: {in_words(str(reason))}" for pk, reason in decision.candidates)
+
+def channel_of(row: Any) -> str:
+    """Return what the shop calls a row's sales channel; asked here where no list has asked."""
+    if hasattr(row, "_upsell_channel"):
+        return str(row._upsell_channel)
+    return str(channel_names().get(row.channel, row.channel)) or "–"

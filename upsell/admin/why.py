@@ -1,24 +1,100 @@
-"""Why was this order offered that, or nothing: the engine's own answer, in words."""
+"""Why was this order offered that, or nothing: what was decided, and every campaign's reason."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
 from django.utils.translation import gettext as _
 
-from upsell import clock, conf, queries, snapshots
+from upsell import conf
+from upsell.admin import finding
 from upsell.admin.access import allowed_channels
-from upsell.admin.widgets import choices
-from upsell.engine import explain
-from upsell.engine.campaigns import ChannelPolicy, History
-from upsell.exceptions import NotFound, UpsellError
-from upsell.presenting.reasons import in_words
-from upsell.services import offering
+from upsell.admin.widgets import labels
+from upsell.engine.campaigns import CampaignSpec, Reason, Verdict
+from upsell.exceptions import UpsellError
+from upsell.models import Decision
+from upsell.presenting.campaigns import Label
+from upsell.presenting.facts import Facts, facts_in_words, lines_of
+from upsell.presenting.reasons import detail, in_words
+from upsell.services import explaining, offering
+from upsell.services.explaining import Explained
+
+_ELSEWHERE = frozenset({
+    Reason.OFF, Reason.STAFF_ONLY, Reason.NOT_STARTED, Reason.ENDED, Reason.WRONG_MOMENT,
+    Reason.WRONG_CHANNEL,
+})  # fmt: skip
+"""Reasons that have nothing to do with the order: such campaigns are listed apart."""
+
+
+def page(model_admin: Any, request: HttpRequest) -> HttpResponse:
+    """Answer for the order that was asked for."""
+    if not model_admin.has_simulate_permission(request):
+        raise PermissionDenied
+    return TemplateResponse(
+        request,
+        "admin/upsell/why.html",
+        {
+            **model_admin.admin_site.each_context(request),
+            "opts": model_admin.opts,
+            "media": model_admin.media,
+            **context_for(request),
+        },
+    )
+
+
+def context_for(request: HttpRequest) -> dict[str, Any]:
+    """Return the page's values: the order, what was decided, every campaign's reason, the facts."""
+    asked, as_of = (request.GET.get(name, "").strip()[:190] for name in ("order", "at"))
+    context: dict[str, Any] = {"title": _("Why this offer, or none?"), "asked": asked,
+                               "as_of": as_of, "verdicts": []}  # fmt: skip
+    if not asked:
+        return context | {"recent": finding.recent(request)}
+    at = _time(as_of)
+    if as_of and at is None:
+        told_at = _("“%s” is not a time such as 2026-03-02 10:00.")
+        return context | {"error": told_at % as_of}
+    found = finding.order(request, asked)
+    if found is None:
+        return context | {"error": finding.unknown(asked)}
+    try:
+        told = explaining.explain_order(order_ref=found.ref, at=at)
+    except (UpsellError, LookupError, ValueError):
+        return context | {"error": finding.unknown(asked)}
+    if at is not None:
+        # As of another time nothing was decided: every campaign is asked anew.
+        told = replace(told, decision=None)
+    label = labels()
+    allowed = allowed_channels(request)
+    visible = [
+        verdict
+        for verdict in told.explanation.verdicts
+        if allowed is None or not verdict.campaign.channels or verdict.campaign.channels & allowed
+    ]
+    rows = [_row(verdict, told, label) for verdict in visible]
+    rows += _gone(told, rows)
+    decision = told.decision
+    return context | {
+        "asked": told.occasion.number or asked,
+        "occasion": told.occasion,
+        "channel": label("channel", told.occasion.channel),
+        "order_url": conf.shop().order_url(told.occasion.ref),
+        "at": told.at,
+        "decision": decision,
+        "offer": getattr(decision, "offer", None) if decision else None,
+        "winner": next((row for row in rows if row["won"]), None),
+        "order_reason": _order_reason(told),
+        "verdicts": rows,
+        "here": [row for row in rows if row["code"] not in _ELSEWHERE],
+        "elsewhere": [row for row in rows if row["code"] in _ELSEWHERE],
+        "facts": _facts(told, label),
+    }
 
 
 def _time(typed: str) -> datetime | None:
@@ -32,70 +108,77 @@ def _time(typed: str) -> datetime | None:
     return make_aware(at) if is_naive(at) else at
 
 
-def context_for(request: HttpRequest) -> dict[str, Any]:
-    """Return the page's values: the order asked for, every campaign with its reason, the facts."""
-    context: dict[str, Any] = {"title": _("Why was this offered?"), "asked": "", "verdicts": []}
-    asked = request.GET.get("order", "").strip()[:190]
-    context["asked"] = asked
-    if not asked:
-        context["recent"] = choices("order", "", 10) if not allowed_channels(request) else ()
-        return context
-    try:
-        if "\x00" in asked:
-            raise NotFound
-        found = next(iter(choices("order", asked, 1)), None)
-        occasion = snapshots.gather(found.ref if found else asked)
-    except (UpsellError, LookupError, ValueError, ValidationError):
-        return {**context, "error": _("The shop does not know this order.")}
-    allowed = allowed_channels(request)
-    if allowed is not None and occasion.channel not in allowed:
-        return {**context, "error": _("The shop does not know this order.")}
-    typed = request.GET.get("at", "").strip()[:40]
-    if typed and _time(typed) is None:
-        return {**context, "error": _("“%s” is not a time such as 2026-03-02T10:00.") % typed}
-    stored = queries.page_for(occasion.ref)
-    decided = stored.decision if stored else None
-    at = _time(typed) or (decided.at if decided else clock.now())
-    terms = snapshots.policy(occasion.channel)
-    keys = snapshots.customer_keys(occasion.customer)
-    _version, seen = queries.version_and_seen(keys)
-    ports = offering.Ports(
-        shop=conf.shop(), occasion=occasion, now=at, products={}, availability={}
-    )
-    explanation = explain(
-        occasion,
-        snapshots.all_specs(),
-        now=at,
-        ask=ports.ask,
-        # What this very order was offered must not rule it out when asking again.
-        history=History(seen={pk: when for pk, when in seen.items() if when < at}),
-        policy=ChannelPolicy(
-            enabled=terms.enabled,
-            validity=terms.validity,
-            allow_recurring=bool(conf.get("UPSELL_ALLOW_RECURRING")),
-        ),
-    )
-    visible = [
-        verdict
-        for verdict in explanation.verdicts
-        if allowed is None or not verdict.campaign.channels or verdict.campaign.channels & allowed
-    ]
+def _order_reason(told: Explained) -> str:
+    """Why nothing was offered, or would be, for the order as a whole."""
+    if told.decision is not None:
+        return in_words(told.decision.reason) if told.decision.reason else ""
+    return in_words(told.explanation.reason) if told.explanation.reason else ""
+
+
+def _row(verdict: Verdict, told: Explained, label: Label) -> dict[str, Any]:
+    """Return one campaign's outcome: as it was decided where it was looked at, else as of today."""
+    spec, decision = verdict.campaign, told.decision
+    today, code = verdict.reason, verdict.reason
+    looked_at = dict(decision.candidates) if decision else {}
+    won = not today and decision is None
+    if decision is not None:
+        won = decision.campaign_id == spec.id
+        code = "" if won else looked_at.get(spec.id, today)
+    changed = decision is not None and spec.id in {*looked_at, decision.campaign_id}
     return {
-        **context,
-        "occasion": occasion,
-        "at": at,
-        "order_reason": in_words(explanation.reason) if explanation.reason else "",
-        "verdicts": [
-            {
-                "campaign": verdict.campaign,
-                "won": not verdict.reason,
-                "reason": in_words(verdict.reason) if verdict.reason else _("This one wins."),
-                "also": [in_words(code) for code in verdict.also],
-                "code": verdict.reason,
-            }
-            for verdict in visible
-        ],
-        "decision": decided,
-        "decision_reason": in_words(decided.reason) if decided and decided.reason else "",
-        "facts": sorted(offering.facts_of(occasion).items()),
+        "campaign": spec,
+        "channels": spec.channels,
+        "won": won,
+        "code": code,
+        "reason": _("It won.") if won and decision is not None else _said(code, won),
+        "detail": detail(code, spec, told.occasion, label) if code == today else "",
+        "also": [in_words(reason) for reason in verdict.also] if code == today else [],
+        "today": _said(today, not today) if changed and code != today else "",
+        "edited_since": decision is not None and spec.edited_at > decision.at,
     }
+
+
+def _said(code: str, won: bool) -> str:
+    if won:
+        return _("It wins.")
+    return (
+        in_words(code) if code else _("It was not there when this was decided; it would win now.")
+    )
+
+
+def _gone(told: Explained, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the winner where it is archived by now: an answer without it would be wrong."""
+    decision = told.decision
+    campaign = decision.campaign if decision else None
+    if campaign is None or any(row["won"] for row in rows):
+        return []
+    return [
+        {
+            "campaign": CampaignSpec(
+                id=campaign.pk,
+                name=campaign.name,
+                priority=campaign.priority,
+                edited_at=campaign.edited_at,
+            ),
+            "channels": frozenset(campaign.channels),
+            "won": True,
+            "code": "",
+            "reason": _("It won."),
+            "detail": _("It is archived by now."),
+            "also": [],
+            "today": "",
+            "edited_since": False,
+        }
+    ]
+
+
+def _facts(told: Explained, label: Label) -> Facts:
+    decision: Decision | None = told.decision
+    facts = decision.facts if decision else offering.facts_of(told.occasion)
+    refs = [line["product"] for line in lines_of(facts)]
+    try:
+        products = conf.shop().products(refs)
+    except (UpsellError, LookupError, ValueError):
+        products = {}
+    titles = {ref: product.title for ref, product in products.items()}
+    return facts_in_words(facts, titles, label)

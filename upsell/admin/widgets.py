@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from django import forms
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from upsell import conf
 from upsell.ports import Choice
+from upsell.presenting.campaigns import Label
 
 
 def choices(kind: str, query: str, limit: int) -> Sequence[Choice]:
@@ -21,12 +23,17 @@ def choices(kind: str, query: str, limit: int) -> Sequence[Choice]:
 
 def label_of(kind: str, ref: str) -> str:
     """Return what the shop calls a reference; the reference itself where it does not know."""
-    if not ref:
-        return ""
+    if not ref or not kind:
+        return ref
     for choice in choices(kind, ref, 5):
         if choice.ref == ref:
             return choice.label
     return ref
+
+
+def labels() -> Label:
+    """Return ``label_of`` that asks for each reference once: for one page, never longer."""
+    return cache(label_of)
 
 
 class ShopSelect(forms.Select):
@@ -58,8 +65,12 @@ class ShopSelect(forms.Select):
         self, name: str, value: Sequence[str], attrs: dict[str, Any] | None = None
     ) -> list[Any]:
         chosen = [str(ref) for ref in value if ref]
-        self.choices = [("", ""), *((ref, self.label(ref)) for ref in chosen)]
-        return super().optgroups(name, chosen or [""], attrs)
+        self.choices = [(ref, self.label(ref)) for ref in chosen]
+        if not self.allow_multiple_selected:
+            # An empty row is how nothing is chosen; of many, nothing is chosen by choosing none.
+            self.choices = [("", ""), *self.choices]
+            chosen = chosen or [""]
+        return super().optgroups(name, chosen, attrs)
 
     def label(self, ref: str) -> str:
         """What stands for a reference that is stored."""
@@ -82,13 +93,6 @@ class TriggerSelect(ShopSelect):
     def __init__(self) -> None:
         super().__init__("product", {"data-upsell-follows-kind": "true"})
 
-    def label(self, ref: str) -> str:
-        for kind in ("product", "category", "brand", "tag") if self.kind == "" else (self.kind,):
-            found = label_of(kind, ref)
-            if found != ref:
-                return found
-        return ref
-
     @property
     def media(self) -> forms.Media:
-        return super().media + forms.Media(js=["upsell/admin/triggers.js"])
+        return super().media + forms.Media(js=["upsell/admin/form.js"])
