@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from django.db import transaction
 
@@ -26,8 +25,17 @@ def order_changed(*, order_ref: str) -> None:
     out by themselves. Never raises.
     """
     try:
-        transaction.on_commit(partial(revoking.order_changed, order_ref=order_ref), robust=True)
+        # No partial: Django's log of one that raises asks for its name, and raises in turn.
+        transaction.on_commit(lambda: _look_again(order_ref), robust=True)
     except Exception:
+        logger.exception("order %s could not be looked at again", order_ref)
+
+
+def _look_again(order_ref: str) -> None:
+    try:
+        revoking.order_changed(order_ref=order_ref)
+    except Exception:
+        # The host has committed, and its request is still under way: nothing of ours may pass.
         logger.exception("order %s could not be looked at again", order_ref)
 
 

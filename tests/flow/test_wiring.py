@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 from django.db import transaction
@@ -116,6 +117,24 @@ def test_a_receiver_of_ours_that_raises_never_reaches_the_checkout(
 
     placed.refresh_from_db()
     assert placed.number
+    assert len([row for row in caplog.records if row.exc_info]) == 1
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_an_error_of_ours_after_the_commit_never_reaches_the_checkout(
+    inside, placed, monkeypatch, caplog
+):
+    """The host's order is committed, and its request goes on as if we were not there."""
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(revoking, "order_changed", broken)
+
+    with transaction.atomic() if inside else nullcontext():
+        placed.save()
+        hooks.order_cancelled(order_ref=str(placed.pk))
+
     assert len([row for row in caplog.records if row.exc_info]) == 1
 
 
