@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import pytest
-from django.contrib.auth.models import Permission, User
-from django.test import Client
+from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.test import Client, RequestFactory
 from django.urls import get_resolver, reverse
 
 from example_shop.models import Product
@@ -15,6 +16,7 @@ from tests.standing import offer_in
 from tests.tables import unchanged
 from upsell.models import ChannelAccess, Offer
 from upsell.models.tokens import offer_token, undo_token
+from upsell.presenting.visitors import sees_trials
 
 pytestmark = pytest.mark.django_db
 
@@ -194,3 +196,21 @@ def test_other_buyers_change_nothing_of_mine(name, shop, people) -> None:
 
     with unchanged(name):
         browser.post(reverse(f"upsell:{name}", args=[offer_token(mine)]), {"quote": "1"})
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        pytest.param(None, id="no users at all"),
+        pytest.param(SimpleNamespace(is_authenticated=True), id="neither staff nor permissions"),
+        pytest.param(SimpleNamespace(is_staff=True), id="staff without permissions"),
+        pytest.param(SimpleNamespace(has_perm=lambda name: True), id="permissions without staff"),
+        pytest.param(AnonymousUser(), id="nobody signed in"),
+    ],
+)
+def test_a_user_model_that_knows_no_staff_has_none(user) -> None:
+    """A host's buyers need not be Django's users; a trial is then shown to nobody."""
+    request = RequestFactory().get("/")
+    request.user = user
+
+    assert sees_trials(request) is False
