@@ -63,6 +63,17 @@ View = Callable[..., HttpResponseBase]
 _POLICY = re.compile("csp|content_?security_?policy", re.IGNORECASE)
 
 
+_UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What reading a body comes to that is not what was expected; a database that is down is not."""
+
+
 class _Proof(CsrfViewMiddleware):
     """Django's own check of a form, with a page that says what to do where it fails."""
 
@@ -212,7 +223,9 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
         raise Http404
     try:
         results = list(made.parse_webhook(request))
-    except ValueError:
+    except _UNREADABLE as error:
+        # A wrong signature, or a body that anybody may have sent and the gateway did not expect.
+        logger.warning("a report to gateway %s was refused: %s", gateway, type(error).__name__)
         return HttpResponse(status=400)
     hearing.hear(gateway_slug=gateway, results=results)
     return HttpResponse(status=200)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from urllib.parse import urlencode
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.http import HttpRequest
 from django.test import Client
 from django.urls import reverse
 
@@ -15,6 +18,7 @@ from tests.tables import unchanged
 from tests.views.buyers import placing, shop_with_an_offer
 from upsell.models import Offer
 from upsell.models.tokens import offer_token, undo_token
+from upsell.ports import ChargeResult, ChargeState
 
 pytestmark = pytest.mark.django_db
 
@@ -148,6 +152,32 @@ def test_no_body_breaks_a_page_that_reads_none(name, body, kind, offer) -> None:
 
     assert answer.status_code < 500
     assert Order.objects.get().total_gross == 600
+
+
+REPORTS = [
+    b"", b"{}", b"[]", b"null", b"1", b'"x"', b"{", b"\xff\xfe", b"\x00", b"[" * 100_000,
+    b'{"data": null}', b'{"data": []}', b'{"data": {"key": 1}}', b'{"data": {"key": []}}',
+    b'{"data": {"amount": "NaN"}}', b'{"data": {"key": "no-such", "amount": "1e999999999"}}',
+    b'{"data": {"amount": "x"}}', b'{"data": {"key": 1, "amount": "1"}}', b'{"data": {"key": "no-such", "amount": "1"}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", REPORTS, ids=lambda body: repr(body)[:24])
+def test_a_report_that_nobody_made_is_refused_or_known_to_nobody(body, offer, monkeypatch) -> None:
+    """However carelessly a gateway reads it: what a stranger posts is no error of the shop's."""
+
+    def careless(self: object, request: HttpRequest) -> list[tuple[str, ChargeResult]]:
+        data = json.loads(request.body)["data"]
+        amount = Decimal(data["amount"])
+        return [(data["key"].strip(), ChargeResult(state=ChargeState.CAPTURED, amount=amount))]
+
+    monkeypatch.setattr("example_shop.payments.CardGateway.parse_webhook", careless)
+    path = reverse("upsell:webhook", args=["card"])
+
+    with unchanged():
+        answer = Client().post(path, body, "application/json")
+
+    assert answer.status_code in {200, 400}
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
