@@ -158,7 +158,8 @@ REPORTS = [
     b"", b"{}", b"[]", b"null", b"1", b'"x"', b"{", b"\xff\xfe", b"\x00", b"[" * 100_000,
     b'{"data": null}', b'{"data": []}', b'{"data": {"key": 1}}', b'{"data": {"key": []}}',
     b'{"data": {"amount": "NaN"}}', b'{"data": {"key": "no-such", "amount": "1e999999999"}}',
-    b'{"data": {"amount": "x"}}', b'{"data": {"key": 1, "amount": "1"}}', b'{"data": {"key": "no-such", "amount": "1"}}',
+    b'{"data": {"amount": "x"}}', b'{"data": {"key": 1, "amount": "1"}}',
+    b'{"data": {"key": "no-such", "amount": "1"}}',
 ]  # fmt: skip
 
 
