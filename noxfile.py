@@ -52,7 +52,7 @@ def tests(session: nox.Session, django: str, database: str) -> None:
 
     ``UPSELL_TEST_POSTGRES`` and ``UPSELL_TEST_MARIADB`` name the hosts.
     """
-    extras = ",".join(filter(None, ["dev", DATABASES[database]]))
+    extras = ",".join(filter(None, ["dev", "stripe-tests", DATABASES[database]]))
     session.install("-e", f".[{extras}]", f"Django=={django}.*")
     only = [] if database == "sqlite" else ["-m", "databases"]
     session.run("python", "-m", "pytest", *only, *session.posargs, env={"UPSELL_TEST_DB": database})

@@ -16,13 +16,14 @@ HOME = ROOT / ".venv"
 PYTHON = HOME / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 NEEDS = {"demo": ["demo"], "selftest": ["dev"]}
 
-# What the tests can use beyond Python: name -> where it is, and the port to reach.
+# What the tests can use beyond Python: name -> where it is, and the port to reach, if any.
 SERVICES: dict[str, tuple[str, int]] = {
     "postgres": ("UPSELL_TEST_POSTGRES", 5432),
     "mariadb": ("UPSELL_TEST_MARIADB", 3306),
     "redis": ("UPSELL_TEST_REDIS", 6379),
     "rabbitmq": ("UPSELL_TEST_RABBITMQ", 5672),
     "browser": ("", 0),
+    "stripe": ("", 0),
 }
 DATABASES = ("postgres", "mariadb")
 # name -> what is imported, and the extra that brings it.
@@ -32,6 +33,7 @@ DRIVERS = {
     "redis": ("celery, redis", "brokers"),
     "rabbitmq": ("celery, redis", "brokers"),
     "browser": ("playwright, axe_playwright_python", "browser"),
+    "stripe": ("localstripe, stripe", "stripe-tests"),
 }
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -109,7 +111,7 @@ def _missing(name: str) -> str:
     if name == "browser":
         if not any(map(shutil.which, BROWSERS)):
             return f"none of {', '.join(BROWSERS)} is installed"
-    else:
+    elif port:
         try:
             socket.create_connection((host, port), timeout=2).close()
         except OSError:
