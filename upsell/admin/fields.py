@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.translation import gettext as _
 
 from upsell.admin.widgets import ShopSelectMultiple
@@ -26,6 +27,8 @@ class LinesField(forms.CharField):
 
     def to_python(self, value: Any) -> Any:
         text = super().to_python(value) or ""
+        # Here, since the validators of a text see the parsed value, which hides what it holds.
+        ProhibitNullCharactersValidator()(text)
         return self.parsed([line.strip() for line in text.splitlines() if line.strip()])
 
     def has_changed(self, initial: Any, data: Any) -> bool:
