@@ -7,7 +7,7 @@ import pytest
 from example_shop.adapter import CardGateway
 from upsell import conf, snapshots
 
-collect_ignore = ["celery_app.py", "flow/killed.py"]  # programs of their own
+collect_ignore = ["celery_app.py", "flow/killed.py", "flow/loaded.py"]  # programs of their own
 # A project with settings of its own: only the test that runs it is ours.
 collect_ignore += [
     f"other_host/{name}"

@@ -147,7 +147,8 @@ class LedgerGateway(BaseGateway):
                 "update charges set state = ? where reference = ? and state = 'REQUIRES_ACTION'",
                 (state.value, reference),
             )
-        return self.resume(reference)
+            row = self._by(ledger, "reference", reference)
+        return self._result(row) if row else ChargeResult(state=ChargeState.UNKNOWN)
 
     def refund(self, reference: str, amount: Decimal, currency: str, key: str) -> RefundResult:
         with self._ledger() as ledger:
