@@ -7,18 +7,24 @@ while, in any process; then one does, and what it learns holds for all.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F
 
 from upsell import clock, conf
 from upsell.exceptions import UpsellError
 from upsell.models import GatewayHealth
 from upsell.ports import Gateway
+from upsell.services.locking import retried
+
+logger = logging.getLogger("upsell")
 
 Answer = TypeVar("Answer")
 
@@ -49,18 +55,32 @@ def place(gateway: Gateway) -> Iterator[None]:
 
 
 def told(gateway: Gateway, *, answered: bool) -> None:
-    """Note whether a call brought an answer, whatever the answer was."""
-    rows = GatewayHealth.objects.filter(gateway=gateway.slug)
+    """Note whether a call brought an answer, whatever the answer was.
+
+    It never stands in the way of the answer: money may have moved. Where the database does not
+    take it, nothing is noted.
+    """
+    try:
+        retried(partial(_note, gateway.slug, answered=answered))
+    except (OperationalError, InterfaceError):
+        logger.exception("%s: how it answered could not be noted", gateway.slug)
+
+
+def _note(slug: str, *, answered: bool) -> None:
+    rows = GatewayHealth.objects.filter(gateway=slug)
     if answered:
-        rows.exclude(failures=0).update(failures=0, open_until=None)
+        ill = rows.exclude(failures=0)
+        if ill.exists():  # one that is well costs no write
+            ill.update(failures=0, open_until=None)
         return
     now = clock.now()
-    if not rows.update(failures=F("failures") + 1, failed_at=now):
-        GatewayHealth.objects.bulk_create(
-            [GatewayHealth(gateway=gateway.slug, failures=1, failed_at=now)], ignore_conflicts=True
-        )
-    worn = rows.filter(failures__gte=int(conf.get("UPSELL_BREAKER_FAILURES")))
-    worn.update(open_until=now + conf.duration("UPSELL_BREAKER_PAUSE"))
+    with transaction.atomic():
+        if not rows.update(failures=F("failures") + 1, failed_at=now):
+            GatewayHealth.objects.bulk_create(
+                [GatewayHealth(gateway=slug, failures=1, failed_at=now)], ignore_conflicts=True
+            )
+        worn = rows.filter(failures__gte=int(conf.get("UPSELL_BREAKER_FAILURES")))
+        worn.update(open_until=now + conf.duration("UPSELL_BREAKER_PAUSE"))
 
 
 def asked(
