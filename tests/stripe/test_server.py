@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import subprocess
 import sys
@@ -54,19 +55,25 @@ def test_only_the_loopback_is_listened_on(stripe, stripe_server):
 
 
 @pytest.mark.usefixtures("stripe_server")
-def test_localstripe_ends_with_the_process_that_started_it():
-    """A test run that is killed leaves no server behind."""
+def test_localstripe_ends_with_the_process_that_started_it(tmp_path):
+    """A test run that is killed leaves no server behind, and no files."""
     program = (
         "import os; from tests.stripe.server import LocalStripe\n"
         "server = LocalStripe(); server.start(); print(server.url, flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
 
-    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    killed = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
     port = urlsplit(killed.stdout.strip()).port
 
     assert port
     assert gone(port)
+    assert list(tmp_path.iterdir()) == []
 
 
 def gone(port: int) -> bool:
