@@ -255,6 +255,22 @@ def test_limited_staff_do_nothing_to_another_channel(rows, browsers) -> None:
         assert [(row.pk, row.revision) for row in kept] == [(foreign.pk, foreign.revision)]
 
 
+@pytest.mark.parametrize("action", ["duplicate", "withdraw_outstanding", "delete_selected"])
+def test_limited_staff_look_at_what_is_theirs_and_another_s(action, rows, browsers) -> None:
+    """A campaign of two channels is on their list, and what is done to it is done to both."""
+    # What was offered is never deleted, whoever asks: for that, one that was not.
+    lookup = {"slug": "offered"}
+    if action == "delete_selected":
+        lookup = {"pk": rows["campaign"]["mine"]}
+    both = Campaign.objects.get(**lookup)
+    Campaign.objects.filter(pk=both.pk).update(channels=["web", "other"])
+    data = {"action": action, "_selected_action": [both.pk], "confirmed": "yes", "post": "yes"}
+    assert both.name in browsers["limited"].get(reverse(LIST)).content.decode()
+
+    with unchanged(action):
+        browsers["limited"].post(reverse(LIST), data)
+
+
 #                       stranger buyer nobody viewer limited full superuser
 FORMS = """
 add                     no       no    no     no     yes     yes  yes
