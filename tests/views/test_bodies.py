@@ -69,56 +69,52 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("number", NUMBERS, ids=lambda text: repr(text)[:24])
-def test_what_is_no_quote_number_is_bad_input(number, offer) -> None:
+def test_what_is_no_quote_number_is_bad_input(offer) -> None:
     buyer = placing(offer)
 
-    with unchanged():
-        answer = buyer.post(path_of("accept", offer), urlencode({"quote": number}), FORM)
-
-    assert answer.status_code == 400
-    assert "could not be read" in answer.content.decode()
+    for number in NUMBERS:
+        with unchanged(number):
+            answer = buyer.post(path_of("accept", offer), urlencode({"quote": number}), FORM)
+        assert answer.status_code == 400, number
+        assert "could not be read" in answer.content.decode()
 
 
 DEEP = "[" * 100_000 + "]" * 100_000
-NO_FORMS = [
-    pytest.param("quote[]=1", FORM, id="a list"),
-    pytest.param("quote=1&quote=1", FORM, id="twice"),
-    pytest.param("quote=2&quote=1", FORM, id="the first counts, or the last"),
-    pytest.param("quote=1;quote=2", FORM, id="semicolons"),
-    pytest.param("", FORM, id="nothing"),
-    pytest.param("quote", FORM, id="a name alone"),
-    pytest.param("%00=%00&quote=%00", FORM, id="NULs"),
-    pytest.param("quote=%ED%A0%80", FORM, id="half a surrogate"),
-    pytest.param("quote=%C0%B1", FORM, id="overlong UTF-8"),
-    pytest.param("&".join(f"a{n}=1" for n in range(2_000)), FORM, id="2,000 fields"),
-    pytest.param("quote=1&pad=" + "x" * 3_000_000, FORM, id="3 MB"),
-    pytest.param('{"quote": 1}', "application/json", id="JSON"),
-    pytest.param('{"quote": NaN}', "application/json", id="JSON that is none"),
-    pytest.param(DEEP, "application/json", id="JSON 100,000 deep"),
-    pytest.param("<quote>1</quote>", "application/xml", id="XML"),
-    pytest.param("quote=1", "text/plain", id="plain text"),
-    pytest.param("quote=1", "", id="no type"),
-    pytest.param("quote=1", "x" * 5_000, id="a long type"),
-    pytest.param("quote=1", f"{FORM}; charset=utf-16", id="UTF-16"),
-    pytest.param("quote=1", "multipart/form-data", id="parts without a boundary"),
-    pytest.param("quote=1", "multipart/form-data; boundary=x", id="parts that are none"),
-    pytest.param("--x\r\n\r\n1", "multipart/form-data; boundary=x", id="half a part"),
-]
+NO_FORMS = {
+    "a list": ("quote[]=1", FORM),
+    "twice": ("quote=1&quote=1", FORM),
+    "the first counts, or the last": ("quote=2&quote=1", FORM),
+    "semicolons": ("quote=1;quote=2", FORM),
+    "nothing": ("", FORM),
+    "a name alone": ("quote", FORM),
+    "NULs": ("%00=%00&quote=%00", FORM),
+    "half a surrogate": ("quote=%ED%A0%80", FORM),
+    "overlong UTF-8": ("quote=%C0%B1", FORM),
+    "2,000 fields": ("&".join(f"a{n}=1" for n in range(2_000)), FORM),
+    "3 MB": ("quote=1&pad=" + "x" * 3_000_000, FORM),
+    "JSON": ('{"quote": 1}', "application/json"),
+    "JSON that is none": ('{"quote": NaN}', "application/json"),
+    "JSON 100,000 deep": (DEEP, "application/json"),
+    "XML": ("<quote>1</quote>", "application/xml"),
+    "plain text": ("quote=1", "text/plain"),
+    "no type": ("quote=1", ""),
+    "a long type": ("quote=1", "x" * 5_000),
+    "UTF-16": ("quote=1", f"{FORM}; charset=utf-16"),
+    "parts without a boundary": ("quote=1", "multipart/form-data"),
+    "parts that are none": ("quote=1", "multipart/form-data; boundary=x"),
+    "half a part": ("--x\r\n\r\n1", "multipart/form-data; boundary=x"),
+}
 
 
-@pytest.mark.parametrize(("body", "kind"), NO_FORMS)
 @pytest.mark.parametrize("accepts", ["text/html", "application/json"])
-def test_what_is_no_form_is_bad_input(body, kind, accepts, offer) -> None:
+def test_what_is_no_form_is_bad_input(accepts, offer) -> None:
     buyer = placing(offer, headers={"Accept": accepts})
 
-    with unchanged():
-        answer = buyer.generic("POST", path_of("accept", offer), body, kind)
-
-    assert answer.status_code in {
-        400,
-        413,
-    }  # what is too large has a code of its own in newer Django
+    for about, (body, kind) in NO_FORMS.items():
+        with unchanged(about):
+            answer = buyer.generic("POST", path_of("accept", offer), body, kind)
+        # Newer Django has a code of its own for too much.
+        assert answer.status_code in {400, 413}, about
 
 
 def test_a_file_is_no_quote_number_and_is_kept_nowhere(offer, tmp_path, settings) -> None:
@@ -201,7 +197,7 @@ NAMES = ["next", "return_url", "redirect", "redirect_to", "url", "back", "to", "
 
 
 @pytest.mark.parametrize("name", ["accept", "decline", "undo", "return"])
-@pytest.mark.parametrize("there", ELSEWHERE)
+@pytest.mark.parametrize("there", ELSEWHERE[:2])
 def test_t12_an_answer_leads_to_the_offer_and_nowhere_else(name, there, offer) -> None:
     if name == "undo":
         placing(offer).post(path_of("accept", offer), {"quote": "1"})
@@ -214,9 +210,8 @@ def test_t12_an_answer_leads_to_the_offer_and_nowhere_else(name, there, offer) -
     assert answer["Location"] == path_of("offer", offer)
 
 
-@pytest.mark.parametrize("there", ELSEWHERE)
-def test_no_page_repeats_where_somebody_wants_it_to_lead(there, offer) -> None:
-    asked = urlencode(dict.fromkeys(NAMES, there))
+def test_no_page_repeats_where_somebody_wants_it_to_lead(offer) -> None:
+    asked = urlencode([(name, there) for name in NAMES for there in ELSEWHERE])
     for name, token in (("offer", offer_token(offer)), ("undo", undo_token(offer))):
         page = Client().get(f"{reverse(f'upsell:{name}', args=[token])}?{asked}").content.decode()
         assert "evil.example" not in page
