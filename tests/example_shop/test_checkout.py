@@ -116,9 +116,9 @@ def test_a_bought_gift_card_pays_the_next_order(client, shop):
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("email", "not an address", "valid email"),
-        ("name", "", "required"),
-        ("street", "", "required"),
+        ("email", "not an address", "look like an e-mail address"),
+        ("name", "", "give your name"),
+        ("street", "", "give street and number"),
         ("country", "XX", "valid choice"),
         ("payment_method", "cash", "valid choice"),
         ("card", "", "Choose a test card"),

@@ -80,7 +80,7 @@ def test_a1_an_open_invoice_grows_and_one_mail_says_so(gateway):
     assert placed.total_gross == Decimal("624")
     assert gateway.charged(str(placed.pk)) == 0
     assert len(mail.outbox) == 1
-    for words in ("24.00", "624.00", "added to your order"):
+    for words in ("24.00", "624.00", "added to your invoice"):
         assert words in mail.outbox[0].body
 
 

@@ -8,16 +8,17 @@ from functools import lru_cache
 from typing import Any
 
 from babel import Locale, UnknownLocaleError
-from babel.numbers import format_currency
+from babel.numbers import parse_pattern
 from django.conf import settings
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import translation
 
 from upsell import conf
-from upsell.engine.money import round_money
+from upsell.engine.money import exponent, round_money
 from upsell.models import Offer
 from upsell.models.tokens import undo_token
 from upsell.ports import Occasion
+from upsell.presenting import wording
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -29,15 +30,12 @@ def shown_money(amount: Decimal, currency: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _formatted(amount: Decimal, currency: str, language: str) -> str:
-    return str(
-        format_currency(
-            round_money(amount, currency),
-            currency,
-            locale=_locale(language),
-            currency_digits=False,
-            decimal_quantization=False,
-        )
-    )
+    locale = _locale(language)
+    # A pattern of its own, with the places of ISO 4217: Babel's differ for some currencies.
+    pattern = parse_pattern(locale.currency_formats["standard"].pattern)
+    pattern.frac_prec = (exponent(currency), exponent(currency))
+    rounded = round_money(amount, currency)
+    return str(pattern.apply(rounded, locale, currency=currency, currency_digits=False))
 
 
 def _locale(language: str) -> Locale:
@@ -69,20 +67,51 @@ def one_line(text: str) -> str:
 def confirmation_values(offer: Offer, occasion: Occasion) -> dict[str, Any]:
     """Return what the confirmation of an accepted, or undone, offer says."""
     acceptance = offer.acceptance
-    quote = acceptance.quote
-    base = str(conf.get("UPSELL_BASE_URL")).rstrip("/")
+    quote, terms = acceptance.quote, offer.terms
+    back = acceptance.attempt.refunds.order_by("-pk").first() if offer.state == "REVERSED" else None
+
+    def money(amount: Decimal) -> str:
+        return shown_money(amount, offer.currency)
+
+    tax, shipping = quote.due_gross - quote.due_net, quote.shipping_gross
+    undo = reverse("upsell:undo", args=[undo_token(offer)])
     return {
         "number": occasion.number,
-        "title": offer.terms["product"]["title"],
-        "quantity": offer.quantity,
-        "amount": shown_money(quote.due_gross, offer.currency),
-        "replaced": [row["title"] for row in offer.terms["replaced"]],
-        "credit": shown_money(quote.credit_gross, offer.currency),
-        "total": shown_money(occasion.total.gross, offer.currency),
-        "collection": quote.collection,
-        "collection_label": quote.collection_label,
-        "charged": offer.acceptance.attempt.charge_state not in ("", "DEFERRED"),
-        "undo_url": base + reverse("upsell:undo", args=[undo_token(offer)]) if base else "",
-        "undo_until": timezone.localtime(acceptance.undo_until),
-        "reversed": offer.state == "REVERSED",
+        "title": terms["product"]["title"],
+        "line": wording.units(offer.quantity, terms["product"]["title"]),
+        "price": money(quote.line_gross),
+        "shipping": money(shipping) if shipping else "",
+        "leaving": wording.listed([wording.leaving(row) for row in terms["replaced"]]),
+        "credit": money(quote.credit_gross),
+        "amount": money(quote.due_gross),
+        "tax": money(tax) if tax > 0 else "",
+        # A mail sent late still confirms what was agreed, not what became of it since.
+        "total_agreed": money(acceptance.total_after_gross),
+        "total": money(occasion.total.gross),
+        "collected": wording.collected(quote, done=True),
+        "on_balance": quote.collection == "ADD_TO_BALANCE" and quote.due_gross > 0,
+        "money_back": money(back.amount) if back else "",
+        "why": _why(offer, occasion),
+        "undo_url": _absolute(undo) if offer.state == "ACCEPTED" else "",
+        "undo_until": wording.date_and_time(acceptance.undo_until),
+        "order_url": _absolute(conf.shop().order_url(occasion.ref)),
+        "terms_url": _absolute(str(conf.get("UPSELL_TERMS_URL"))),
+        "returns_url": _absolute(str(conf.get("UPSELL_RETURNS_URL"))),
     }
+
+
+def _why(offer: Offer, occasion: Occasion) -> str:
+    """Say how an accepted offer ended: undone by the buyer, cancelled or refunded by the shop."""
+    if offer.state != "REVERSED":
+        return ""
+    if occasion.cancelled or offer.failure_code == "order_cancelled":
+        return "cancelled"
+    return "refunded" if offer.failure_code == "order_refunded" else "undone"
+
+
+def _absolute(address: str) -> str:
+    """Return an address for a mail; nothing where only the page's own host could complete it."""
+    if not address or re.match(r"https?://", address):
+        return address
+    base = str(conf.get("UPSELL_BASE_URL")).rstrip("/")
+    return base + address if base and re.match(r"/(?!/)", address) else ""

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from django.urls import reverse
-from django.utils import formats, timezone, translation
+from django.utils import translation
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from upsell import conf
 from upsell.models import Offer, OfferQuote
 from upsell.models.tokens import offer_token
+from upsell.presenting import wording
 from upsell.presenting.mails import shown_money
 from upsell.queries import Page
 
@@ -40,19 +44,52 @@ _SKIPPED = re.compile(r"[\x00-\x20\x7f]")
 _RUN = re.compile(r"(javascript|data|vbscript):", re.IGNORECASE)
 
 
+class _Fields:
+    """Fields that templates read: they try an item first, and each exception costs them time."""
+
+    __slots__ = ()
+
+    def __getitem__(self, name: str) -> Any:
+        return getattr(self, name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(_Fields):
     """One line of the side-by-side comparison."""
 
     name: str
     before: str
     after: str
     differs: bool
+    words: str
+    """The difference said in words: nobody has to see a colour or the other column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownOffer:
+class Leaving(_Fields):
+    """One line that an upsell takes out of the order."""
+
+    title: str
+    words: str
+    """The title with its units, where it is not simply one."""
+    quantity: int
+    image_url: str
+    image_alt: str
+    paid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownOffer(_Fields):
     """Everything the templates need, as text and addresses."""
+
+    # None is what a template makes of a variable that nobody set.
+    leaves_open: ClassVar[frozenset[str | None]] = frozenset(
+        {
+            *(None, "", "payment_declined", "payment_unavailable", "quote_changed"),
+            *("login_required", "rate_limited", "bad_input"),
+        }
+    )
+    """The codes after which an open offer can still be answered; after others it cannot."""
 
     uuid: str
     state: str
@@ -67,7 +104,12 @@ class ShownOffer:
     body: str
     benefits: tuple[str, ...]
     quantity: int
-    replaced: tuple[Mapping[str, Any], ...]
+    replaced: tuple[Leaving, ...]
+    leaving: str
+    """What leaves the order, in one phrase; empty for a cross-sell."""
+    coming: str
+    exchange: str
+    """What leaves and what comes, as a sentence; empty for a cross-sell."""
     rows: tuple[Row, ...]
     price: str
     struck_price: str
@@ -75,11 +117,20 @@ class ShownOffer:
     shipping: str
     tax: str
     due: str
+    confirmed: str
+    arithmetic: SafeString | str
+    """How the amount comes about; empty where it is the price itself."""
+    pay_now: str
+    answer_until: str
     is_free: bool
     accept_label: str
     decline_label: str
     collection: str
-    until: str
+    included: str
+    """How it is collected, and what of tax and delivery is in it: the line under the price."""
+    collected_by: str
+    """The way itself: ADD_TO_BALANCE, CHARGE_SAVED, REDIRECT_APPROVAL or NONE."""
+    answer_bank_until: str
     undo_until: str
     may_undo: bool
     failure_code: str
@@ -90,10 +141,16 @@ class ShownOffer:
     status_url: str
     return_url: str
     page_url: str
+    order_ref: str
     terms_url: str
     returns_url: str
     total_after: str
     trial: bool
+
+    @property
+    def order_url(self) -> str:
+        """Where the buyer looks at the order; the shop is asked only where a page says it."""
+        return conf.shop().order_url(self.order_ref) if self.order_ref else ""
 
 
 def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
@@ -115,10 +172,15 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
     def address(name: str) -> str:
         return f"{here}{name}/"  # the names below it are public
 
-    def money(amount: Decimal) -> str:
-        return shown_money(amount, offer.currency)
+    # Where sentences run right to left, a name or an amount in them must not be torn apart.
+    apart = _isolated if translation.get_language_bidi() else str
 
-    attempt = getattr(offer, "live_attempt", None) if state == "challenge" else None
+    def money(amount: Decimal) -> str:
+        return apart(shown_money(amount, offer.currency))
+
+    asked = state == "challenge"
+    attempt = getattr(offer, "live_attempt", None) if asked else None
+    replaced = tuple(_leaving(row, money) for row in terms["replaced"])
     return ShownOffer(
         uuid=str(offer.uuid),
         state=state,
@@ -133,20 +195,35 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         body=words["body"],
         benefits=tuple(words["benefits"]),
         quantity=offer.quantity,
-        replaced=tuple({**row, "image_url": opened(row["image_url"])} for row in terms["replaced"]),
-        rows=_rows(terms),
+        replaced=replaced,
+        leaving=(leaving := wording.listed([apart(row.words) for row in replaced])),
+        coming=(coming := apart(wording.units(offer.quantity, product["title"]))),
+        exchange=_exchange(leaving, coming, sum(row.quantity for row in replaced)),
+        rows=_rows(terms, money(quote.line_gross), money(quote.credit_gross)),
         price=money(quote.line_gross),
         struck_price=_struck(offer, terms, quote),
         credit=money(quote.credit_gross),
         shipping=money(quote.shipping_gross) if quote.shipping_gross else "",
-        tax=money(quote.due_gross - quote.due_net),
+        tax=money(quote.due_gross - quote.due_net) if quote.due_gross > quote.due_net else "",
         due=money(quote.due_gross),
+        confirmed=_("Order %(number)s is confirmed. Nothing below changes it unless you say so.")
+        % {"number": terms["order_number"]},
+        arithmetic=_arithmetic(quote, bool(replaced), money),
+        pay_now=_("You pay now %(due)s") % {"due": money(quote.due_gross)},
+        answer_until=_("You can answer here until %(until)s, and undo afterwards.")
+        % {"until": wording.time_of_day(offer.expires_at)},
         is_free=quote.due_gross == 0,
         accept_label=_accept_label(words["accept_label"], quote, money(quote.due_gross)),
         decline_label=words["decline_label"] or _("No, thank you"),
-        collection=_collection(quote),
-        until=_time(offer.expires_at),
-        undo_until=_time(acceptance.undo_until) if acceptance else "",
+        collection=wording.collected(quote, done=state != "open"),
+        included=" · ".join((wording.collected(quote), *_included(quote, money))),
+        collected_by=quote.collection if quote.due_gross else "NONE",
+        answer_bank_until=(
+            wording.time_of_day(offer.action_expires_at)
+            if asked and offer.action_expires_at
+            else ""
+        ),
+        undo_until=wording.time_of_day(acceptance.undo_until) if acceptance else "",
         may_undo=bool(acceptance and state == "accepted" and acceptance.undo_until > now),
         failure_code=offer.failure_code,
         action_url=opened(attempt.action_url) if attempt else "",
@@ -156,6 +233,7 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         status_url=address("status"),
         return_url=address("return"),
         page_url=here,
+        order_ref=offer.order_ref or "",
         terms_url=str(conf.get("UPSELL_TERMS_URL")),
         returns_url=str(conf.get("UPSELL_RETURNS_URL")),
         total_after=money(acceptance.total_after_gross) if acceptance else "",
@@ -191,21 +269,93 @@ def copy_for(terms: Mapping[str, Any]) -> Mapping[str, Any]:
     }
 
 
-def _rows(terms: Mapping[str, Any]) -> tuple[Row, ...]:
+def _isolated(text: str) -> str:
+    return f"\u2068{text}\u2069"
+
+
+def _leaving(row: Mapping[str, Any], money: Callable[[Decimal], str]) -> Leaving:
+    return Leaving(
+        title=row["title"],
+        words=wording.leaving(row),
+        quantity=row["quantity"],
+        image_url=opened(row["image_url"]),
+        image_alt=row["image_alt"],
+        paid=money(Decimal(row["credit_gross"])),
+    )
+
+
+def _exchange(leaving: str, coming: str, units: int) -> str:
+    if not units:
+        return ""
+    return ngettext(
+        "%(old)s leaves your order, %(new)s takes its place.",
+        "%(old)s leave your order, %(new)s takes their place.",
+        units,
+    ) % {"old": leaving, "new": coming}
+
+
+def _arithmetic(
+    quote: OfferQuote, replaces: bool, money: Callable[[Decimal], str]
+) -> SafeString | str:
+    if replaces and quote.shipping_gross:
+        words = _("{price} + {shipping} delivery − {credit} you paid = <b>{due} now</b>")
+    elif replaces:
+        words = _("{price} − {credit} you paid = <b>{due} now</b>")
+    elif quote.shipping_gross:
+        words = _("{price} + {shipping} delivery = <b>{due} now</b>")
+    else:
+        return ""
+    return format_html(
+        words,
+        price=money(quote.line_gross),
+        shipping=money(quote.shipping_gross),
+        credit=money(quote.credit_gross),
+        due=money(quote.due_gross),
+    )
+
+
+def _included(quote: OfferQuote, money: Callable[[Decimal], str]) -> list[str]:
+    tax, shipping = quote.due_gross - quote.due_net, quote.shipping_gross
+    words = []
+    if tax > 0:
+        words.append(_("includes %(tax)s tax") % {"tax": money(tax)})
+    elif tax == 0:
+        words.append(_("free of tax"))
+    if shipping:
+        words.append(_("includes %(shipping)s delivery") % {"shipping": money(shipping)})
+    else:
+        words.append(_("no extra delivery cost"))
+    return words
+
+
+def _rows(terms: Mapping[str, Any], price: str, credit: str) -> tuple[Row, ...]:
+    """Compare two products, fact by fact, then their prices; several have no facts in common."""
     if not terms["replaced"]:
         return ()
+    paid = _("%(credit)s, paid") % {"credit": credit}
+    last = Row(name=_("Price"), before=paid, after=price, differs=price != credit, words="")
+    if len(terms["replaced"]) > 1:
+        return (last,)
     before: Mapping[str, str] = terms["replaced"][0]["attributes"]
     after: Mapping[str, str] = terms["product"]["attributes"]
     names = [name for name in dict.fromkeys((*before, *after)) if name != "fits"]
-    return tuple(
+    facts = (
         Row(
             name=name,
             before=before.get(name, "–"),
             after=after.get(name, "–"),
             differs=before.get(name) != after.get(name),
+            words=_difference(before.get(name), after.get(name)),
         )
         for name in names
     )
+    return (*facts, last)
+
+
+def _difference(before: str | None, after: str | None) -> str:
+    if before == after:
+        return _("the same")
+    return _("instead of %(before)s") % {"before": before} if before else _("new")
 
 
 def _struck(offer: Offer, terms: Mapping[str, Any], quote: OfferQuote) -> str:
@@ -228,18 +378,3 @@ def _accept_label(own: str, quote: OfferQuote, amount: str) -> str:
     if quote.collection == "REDIRECT_APPROVAL":
         return _("Continue to pay %(amount)s") % {"amount": amount}
     return _("Pay %(amount)s now") % {"amount": amount}
-
-
-def _collection(quote: OfferQuote) -> str:
-    label = quote.collection_label
-    if quote.collection == "CHARGE_SAVED":
-        return _("charged to %(label)s") % {"label": label}
-    if quote.collection == "ADD_TO_BALANCE":
-        return _("added to %(label)s") % {"label": label}
-    if quote.collection == "REDIRECT_APPROVAL":
-        return _("paid on the next page")
-    return _("nothing to pay")
-
-
-def _time(at: datetime) -> str:
-    return str(formats.time_format(timezone.localtime(at), "TIME_FORMAT"))

@@ -306,6 +306,7 @@ class Draft:
                     "line_ref": part.line_ref,
                     "product_ref": by_ref[part.line_ref].product.ref,
                     "quantity": part.quantity,
+                    "of": by_ref[part.line_ref].live_quantity,
                     "credit_net": str(part.credit.net),
                     "credit_gross": str(part.credit.gross),
                 }

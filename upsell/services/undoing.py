@@ -162,7 +162,8 @@ def reverse(
     """
     acceptance.reversed_at = now
     acceptance.save(update_fields=["reversed_at"])
-    recording.move(offer, "REVERSED", at=now, reason=reason, actor=actor)
+    offer.failure_code = "" if actor == "buyer" else reason  # a page tells an undo from a cancel
+    recording.move(offer, "REVERSED", at=now, reason=reason, actor=actor, fields=["failure_code"])
     recording.enqueue(offer, ["REVERSAL"], now=now)
     left = refunding.refundable(acceptance.attempt)
     due = left if amount is None else min(amount, left)
