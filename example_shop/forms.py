@@ -22,17 +22,23 @@ class CheckoutForm(forms.Form):
     email = forms.EmailField(
         label="E-mail",
         help_text="Your confirmation goes here.",
+        error_messages={
+            "required": "We need your e-mail address, for the confirmation.",
+            "invalid": "This does not look like an e-mail address: name@example.org.",
+        },
         widget=forms.EmailInput(attrs={"autocomplete": "email"}),
     )
     name = forms.CharField(
         label="Full name",
         max_length=120,
+        error_messages={"required": "Who shall we write to? Please give your name."},
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     street = forms.CharField(
         label="Address",
         max_length=200,
         help_text="Street and number, postcode and town.",
+        error_messages={"required": "Please give street and number, postcode and town."},
         widget=forms.TextInput(attrs={"autocomplete": "street-address"}),
     )
     country = forms.ChoiceField(

@@ -20,6 +20,7 @@ shop = [
     path("orders/", views.my_orders, name="orders"),
     path("challenge/<str:reference>/", views.challenge, name="challenge"),
     path("mailbox/", views.mailbox, name="mailbox"),
+    path("mailbox/<str:name>/", views.letter, name="letter"),
     path("terms/", views.terms, name="terms"),
     path("returns/", views.returns, name="returns"),
     path("favicon.ico", views.favicon, name="favicon"),

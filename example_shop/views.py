@@ -246,19 +246,46 @@ def challenge(request, reference):
 @require_safe
 def mailbox(request):
     """Show what the shop sent, newest first; a demonstration has no secrets."""
+    return shown(request, "mailbox", mails=[_mail(file) for file in _mails()[:30]])
+
+
+@require_safe
+def letter(request, name):
+    """Show a mail as a mail program would: nothing in it may run, only our frame may hold it."""
+    file = next((row for row in _mails() if row.stem == name), None)
+    body = file and _message(file).get_body(preferencelist=("html",))
+    if not body:
+        raise Http404
+    response = HttpResponse(body.get_content())
+    response["Content-Security-Policy"] = (
+        "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; "
+        "frame-ancestors 'self'"
+    )
+    return response
+
+
+def _mails():
     folder = Path(getattr(settings, "MAIL_FOLDER", None) or "no-mails")
-    files = sorted(folder.glob("*.log"), reverse=True)[:30] if folder.is_dir() else []
-    return shown(request, "mailbox", mails=[_mail(file) for file in files])
+    files = list(folder.glob("*.log")) if folder.is_dir() else []
+    return sorted(files, key=lambda file: (file.stat().st_mtime_ns, file.name), reverse=True)
+
+
+def _message(file):
+    # The file's backend ends each mail with a line that is no part of it.
+    return message_from_bytes(
+        file.read_bytes().rsplit(b"\n" + b"-" * 79, 1)[0], policy=policy.default
+    )
 
 
 def _mail(file):
-    message = message_from_bytes(file.read_bytes(), policy=policy.default)
+    message = _message(file)
     text = message.get_body(preferencelist=("plain", "html"))
     return {
+        "name": file.stem,
         "subject": message["subject"],
         "to": message["to"],
-        "date": message["date"],
-        "text": text.get_content().split("\n" + "-" * 79)[0] if text else "",
+        "text": text.get_content() if text else "",
+        "html": message.get_body(preferencelist=("html",)) is not None,
     }
 
 

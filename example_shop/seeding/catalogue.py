@@ -143,7 +143,7 @@ PRODUCTS = {
         item("kit", "Skincare travel kit", "skincare", "moor", "14", "5", 30, "luggage",
              "Cleanser and moisturizer in sizes that pass security. In a pouch you will keep.",
              {"Content": "2 × 30 ml", "Pouch": "cotton", "Refillable": "yes"}, fits="clean moist"),
-        item("gift25", "GreenHome gift card, 25 €", "gift-cards", "greenhome", "25", None, None, "gift",
+        item("gift25", "GreenHome gift card, 25\u00a0€", "gift-cards", "greenhome", "25", None, None, "gift",
              "A code by e-mail that pays in any of our euro shops. It does not expire, and may be used in parts.",
              {"Value": "25 €", "Valid": "without end", "Sent": "by e-mail"},
              is_gift_card=True, requires_shipping=False, tax_rate="0"),
