@@ -281,7 +281,7 @@ def test_nothing_typed_breaks_the_form_of_a_campaign(shop, staff) -> None:
     one_by_one = [{box: "\x00"} for box in BOXES]
     with unchanged():
         for typed in [*one_by_one, *(dict.fromkeys(BOXES, text) for text in TYPED)]:
-            data = form(shop, **typed) | {"kind": "UPSELL"}  # never saved: its number is wrong
+            data = form(shop, **typed) | {"status": "NONE"}  # never saved: there is no such status
             assert staff["boss"].post(add, data).status_code == 200, typed
 
 

@@ -134,6 +134,9 @@ def test_filters_choose_what_the_guide_counts(client, boss, shop, campaign):
     assert rows(campaign__id__exact=other.pk) == {offers[2].pk}
     assert rows(kind="UPSELL") == set()
     assert rows(q=offers[1].order_ref) == {offers[1].pk}
+    assert rows(q=offers[2].terms["order_number"]) == {offers[2].pk}
+    assert rows(q=str(offers[0].uuid)) == {offers[0].pk}
+    assert rows(q=offers[0].terms["order_number"][:-1]) == set()
     spec = client.get(url("offer_changelist")).context["cl"].filter_specs[1]
     assert {name for _pk, name in spec.lookup_choices} == {"Detergent", "Other"}
 

@@ -42,8 +42,8 @@ class DecisionAdmin(Looked):
     list_display = ("order_ref", "told", "campaign", "where", "decided", "why_link")
     list_filter = (AnswerFilter, "channel", "trial")
     list_select_related = ("campaign",)
-    search_fields = ("order_ref",)
-    search_help_text = gettext_lazy("Order's reference")
+    search_fields = ("=order_ref", "=offer__terms__order_number")
+    search_help_text = gettext_lazy("Order's reference, or its number where it had an offer")
     ordering = ("-at", "-pk")
     fields = ("order_ref", "why_link", "where", "at", "told", "campaign", "losers", "trial",
               "version")  # fmt: skip

@@ -199,8 +199,8 @@ class OfferAdmin(Looked):
     list_display = ("order", "promised", "price", "standing", "where", "created")
     list_filter = ("state", CampaignFilter, KindFilter, "channel", "trial")
     list_select_related = ("campaign",)
-    search_fields = ("order_ref", "product_ref", "uuid")
-    search_help_text = gettext_lazy("Order's or product's reference, offer's uuid")
+    search_fields = ("=terms__order_number", "=order_ref", "=product_ref", "=uuid")
+    search_help_text = gettext_lazy("Order's number, or a reference of order, product or offer")
     ordering = ("-created_at", "-pk")
     inlines = (EventInline, QuoteInline, AttemptInline, MessageInline)
     change_list_template = "admin/upsell/offer/change_list.html"
@@ -314,8 +314,8 @@ class OfferEventAdmin(Looked):
     list_display_links = None
     list_filter = (EventFilter,)
     list_select_related = ("offer",)
-    search_fields = ("offer__order_ref", "offer__uuid")
-    search_help_text = gettext_lazy("Order's reference, offer's uuid")
+    search_fields = ("=offer__terms__order_number", "=offer__order_ref", "=offer__uuid")
+    search_help_text = gettext_lazy("Order's number, or a reference of order or offer")
     ordering = ("-at", "-pk")
     channel_field = "offer__channel"
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from upsell import conf
 from upsell.engine.campaigns import RuleKind
-from upsell.services.campaign_shapes import Finding, Values, decimal_of
+from upsell.services.campaign_shapes import LABEL, Finding, Values, decimal_of
 
 EU = frozenset(
     {
@@ -47,8 +47,8 @@ def label_findings(values: Values) -> tuple[list[Finding], list[Finding]]:
     for language, words in values.get("copy", {}).items():
         label = " ".join((words.get("accept_label") or "").split())
         words_in_it = frozenset(re.findall(r"\w+", label.casefold()))
-        if not words_in_it:
-            continue
+        if not words_in_it or len(label) > LABEL:
+            continue  # nothing to say of it, or its length is said already
         if words_in_it & REFUSED_WORDS and not _says_pay(words_in_it):
             errors.append(
                 Finding(
