@@ -372,9 +372,11 @@ def _may_refund(order):
 
 
 def _units(order):
-    units = {}
+    """Return the units by product id that an order took off the shelf: less of what was short."""
+    units, taken = {}, dict(order.changes.values_list("change_id", "taken"))
     for line in order.lines.order_by("pk"):
         left = line.quantity - line.returned
+        left = min(left, taken.get(line.change_id, left))
         units[line.product_id] = units.get(line.product_id, 0) + left
     return units
 

@@ -18,7 +18,7 @@ from tests.flow.test_accept import accept, offered
 from upsell.exceptions import ChargeDeclined
 from upsell.models import Acceptance, Attempt, Offer, OfferEvent, OfferQuote, OutboxMessage, Refund
 from upsell.models.tokens import offer_token, undo_token
-from upsell.services import auditing, declining, expiring, messaging, reconciling, undoing
+from upsell.services import auditing, declining, expiring, messaging, reconciling, revoking, undoing
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
@@ -66,6 +66,12 @@ def charged_but_lost(offer: Offer) -> None:
     reconciling.reconcile(now=timezone.now() + timedelta(minutes=2))
 
 
+def refunded_by_the_shop(offer: Offer) -> None:
+    accept(offer)
+    Order.objects.update(refunded=True)
+    revoking.order_changed(order_ref=offer.order_ref or "")
+
+
 LIVES: dict[str, Callable[[Offer], object]] = {
     "shown": lambda offer: None,
     "accepted": accept,
@@ -76,6 +82,7 @@ LIVES: dict[str, Callable[[Offer], object]] = {
     "expired": expired,
     "card refused": refused,
     "answer lost": charged_but_lost,
+    "accepted, then refunded by the shop": refunded_by_the_shop,
 }
 
 

@@ -343,9 +343,9 @@ def _of_shop(facts: _Facts) -> Iterator[Breach]:
         yield facts.breach("I4", f"line {acceptance.line_ref} in the order", "no such line")
     # A line that only its money left is the host's to take out, or to keep in its books.
     undone = any(e.after == "REVERSED" and e.reason == "customer_undo" for e in facts.events)
-    if undone and acceptance.line_ref in lines and not occasion.cancelled:
+    gone = snapshots.gone(occasion)
+    if undone and acceptance.line_ref in lines and not gone:
         yield facts.breach("I5", "no line of an offer that was undone", acceptance.line_ref)
-    gone = occasion.cancelled or occasion.closed_reason == "refunded"
     if facts.is_live and gone and acceptance.at < facts.now - LATE_CANCEL:
         yield facts.breach("I13", "the offer of a cancelled order reversed", facts.offer.state)
 
