@@ -57,6 +57,7 @@ def order(
     **options: Any,
 ) -> Order:
     """Place an order; ``charged`` gives a line's gross where a discount lowered it."""
+    channel = Channel.objects.get(code="web")
     placed_at: datetime = options.pop("placed_at", timezone.now())
     options = {
         "payment_method": "card",
@@ -67,8 +68,8 @@ def order(
     } | options
     made = Order.objects.create(
         number=f"1{Order.objects.count():03}",
-        channel=Channel.objects.get(code="web"),
-        currency="EUR",
+        channel=channel,
+        currency=channel.currency,
         placed_at=placed_at,
         **options,
     )
@@ -76,8 +77,9 @@ def order(
         product = products[sku]
         before = Decimal(product.price) * quantity
         gross = Decimal((charged or {}).get(sku, before))
-        net = round_money(gross / (1 + Decimal(product.tax_rate)), "EUR")
-        unit = round_money(Decimal(product.price) / (1 + Decimal(product.tax_rate)), "EUR")
+        rate, currency = 1 + Decimal(product.tax_rate), channel.currency
+        net = round_money(gross / rate, currency)
+        unit = round_money(Decimal(product.price) / rate, currency)
         OrderLine.objects.create(
             order=made,
             product=product,
