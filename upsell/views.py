@@ -40,6 +40,7 @@ logger = logging.getLogger("upsell")
 
 STATUS_OF = {
     "not_found": 404,
+    "form_refused": 403,
     "login_required": 403,
     "quote_changed": 409,
     "order_changed": 409,
@@ -80,7 +81,7 @@ class _Proof(CsrfViewMiddleware):
     def _reject(self, request: HttpRequest, reason: str) -> HttpResponse:
         logger.warning("a form was refused: %s", reason)
         if _wants_json(request):
-            return JsonResponse({"code": "form_refused"}, status=403)
+            return JsonResponse({"code": "form_refused"}, status=STATUS_OF["form_refused"])
         # An undo link opens nothing but itself; every other form stands on the page above it.
         here, name = request.path.rstrip("/").rsplit("/", 1)
         back = request.path if name == "undo" else f"{here}/"
