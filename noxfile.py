@@ -62,7 +62,10 @@ def tests(session: nox.Session, django: str, database: str) -> None:
 def browser(session: nox.Session) -> None:
     """The tests that drive a real browser."""
     session.install("-e", ".[dev,browser]")
-    session.run("python", "-m", "pytest", "tests/browser", *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "tests/browser", *session.posargs,
+        env={"UPSELL_TEST_REQUIRE": "browser"},
+    )  # fmt: skip
 
 
 @nox.session
