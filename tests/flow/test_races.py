@@ -6,7 +6,6 @@ other goes through before it writes. What then comes out wrong is what the guard
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -176,14 +175,20 @@ def without(monkeypatch) -> Callable[..., None]:
 def without_uniqueness() -> Iterator[None]:
     """Let an order have many decisions and offers; the constraints are back afterwards."""
     strict = [model._meta.get_field("order_ref") for model in (Decision, Offer)]
-    loose = [copy.copy(field) for field in strict]
-    for field in loose:
-        field._unique = False
+    loose = [_not_unique(field) for field in strict]
     _alter(strict, loose)
     yield
     for model in (OfferEvent, Offer, Decision):
         models.QuerySet(model).all().delete()
     _alter(loose, strict)
+
+
+def _not_unique(field: models.Field) -> models.Field:
+    loose = field.clone()
+    loose._unique = False
+    loose.set_attributes_from_name(field.name)
+    loose.model = field.model
+    return loose
 
 
 def _alter(old: list[models.Field], new: list[models.Field]) -> None:
