@@ -12,12 +12,13 @@ from django.utils import timezone
 from example_shop.models import Order, OrderLine, Payment, Product
 from tests.factories import campaign, catalogue, order
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable, OfferNotFound
-from upsell.models import Acceptance, Offer, OfferEvent, Refund
+from upsell.models import Acceptance, Attempt, Offer, OfferEvent, Refund
 from upsell.models.tokens import offer_token, undo_token
 from upsell.services import (
     accepting,
     declining,
     expiring,
+    hearing,
     messaging,
     offering,
     reconciling,
@@ -284,6 +285,32 @@ def test_a34_when_the_line_cannot_be_added_the_money_goes_back(
     assert offer.state == state
     assert gateway.charged(str(placed.pk)) == Decimal(charged)
     assert shape(placed)["lines"] == before["lines"]
+
+
+def test_a34_what_staff_were_told_of_stays_theirs_however_often_the_provider_repeats_it(
+    gateway, monkeypatch
+):
+    """Charged, not applied, not given back: a report that says so again begins nothing anew."""
+    products = catalogue()
+    campaign(products["CA"])
+    offer = offered(order(products, card="card_refund_refused"))
+
+    def broken(self, change, quote, hold=""):
+        raise RuntimeError("the shop is on fire")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("example_shop.adapter.ExampleShop.apply", broken)
+        accept(offer)
+    attempt = Attempt.objects.get()
+    again = [(attempt.key, gateway.resume(attempt.reference or ""))]
+
+    for _ in range(2):
+        hearing.hear(gateway_slug="card", results=again)
+
+    offer.refresh_from_db()
+    assert (offer.state, offer.failure_code) == ("NEEDS_ATTENTION", "refund_refused")
+    assert Attempt.objects.get().state == "NEEDS_ATTENTION"
+    assert Refund.objects.get().state == "REFUSED"
 
 
 def test_f30_another_amount_than_asked_is_never_accepted(gateway):

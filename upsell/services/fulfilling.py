@@ -36,6 +36,8 @@ logger = logging.getLogger("upsell")
 _PAID = {ChargeState.CAPTURED, ChargeState.AUTHORIZED, ChargeState.DEFERRED}
 _WAITS = {ChargeState.REQUIRES_ACTION, ChargeState.PENDING}
 _TAKES = {"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"}
+_KNOWN = {"APPLIED", "NEEDS_ATTENTION", "REFUNDING", "REFUNDED"}
+"""Attempts whose money is known and dealt with, or left to staff: a report of it says no more."""
 
 
 def charge(*, attempt_id: int, return_url: str = "") -> Offer:
@@ -222,6 +224,8 @@ def _is_what_was_asked(attempt: Attempt, result: ChargeResult) -> bool:
 def _applied(attempt: Attempt, result: ChargeResult) -> Offer:
     """Second transaction: the order changes, once, and everything that tells of it is written."""
     changed: Changed | None = None
+    if attempt.state in _KNOWN:
+        return Offer.objects.get(pk=attempt.offer_id)
     if not changing.is_shared() and _is_to_be_applied(attempt):
         _note(attempt, result)
         try:
@@ -254,7 +258,7 @@ def _recorded(
     with transaction.atomic(durable=True):
         offer, attempt = locked_with(attempt)
         now = clock.database_now()
-        if attempt.state in {"APPLIED", "REFUNDING", "REFUNDED"}:
+        if attempt.state in _KNOWN:
             return offer, None
         if attempt.live_offer_id is None or offer.state not in _TAKES:
             return offer, _late(offer, attempt, result, now=now)
@@ -441,7 +445,7 @@ def _held_for_staff(attempt: Attempt, result: ChargeResult) -> Offer:
     """The provider took something else than was asked: never accepted, staff are told."""
     with transaction.atomic(durable=True):
         offer, attempt = locked_with(attempt)
-        if attempt.state in {"APPLIED", "NEEDS_ATTENTION", "REFUNDING", "REFUNDED"}:
+        if attempt.state in _KNOWN:
             return offer
         now = clock.database_now()
         logger.error("offer %s: the provider took another amount than asked", offer.pk)
