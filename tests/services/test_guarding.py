@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from tests.factories import campaign, catalogue, order
@@ -86,8 +87,11 @@ def test_so_many_at_once_and_the_next_is_told_at_once(gateway, settings):
         return PAID
 
     def run() -> None:
-        with guarding.place(gateway):
-            results.append(hangs())
+        try:
+            with guarding.place(gateway):
+                results.append(hangs())
+        finally:
+            connection.close()
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
