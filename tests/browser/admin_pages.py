@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -11,9 +10,6 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update"]  # fmt: skip
 SHOP = {
     "MIDDLEWARE": ["example_shop.middleware.content_security_policy", *settings.MIDDLEWARE],
     "UPSELL_TIME_BUDGET": timedelta(seconds=10),  # a machine with browsers on it is busy
@@ -22,10 +18,6 @@ _TELL_OF_VIOLATIONS = """
 addEventListener("securitypolicyviolation", (event) =>
   console.error("policy:", event.violatedDirective, event.blockedURI, event.sourceFile));
 """
-
-
-def chromium_path() -> str | None:
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 # What stock Django's own admin has on its pages: (axe's rule, part of the element, why it stays).

@@ -12,35 +12,15 @@ from pytest_django.live_server_helper import LiveServer
 
 from tests import factories
 from tests.admin.screens import offered
-from tests.browser.admin_pages import QUIET, SHOP, Staff, chromium_path, findings
+from tests.browser.admin_pages import SHOP, Staff, findings
 from upsell.models import Campaign, ChannelAccess, ChannelSettings, Offer
 from upsell.services import campaign_files, campaigns, offering
 
-try:
-    from axe_playwright_python.sync_playwright import Axe
-    from playwright.sync_api import sync_playwright
-except ImportError:
-    sync_playwright = None
-
-pytestmark = [
-    pytest.mark.skipif(chromium_path() is None, reason="no chromium is installed"),
-    pytest.mark.skipif(sync_playwright is None, reason="the extra [browser] is not installed"),
-]
-
 
 @pytest.fixture(scope="module")
-def window(request):
-    """The browser of all tests where they share one, else one of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        # Playwright keeps a loop in this thread; the rows that tests write are not its business.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        try:
-            yield request.getfixturevalue("chromium")
-        except pytest.FixtureLookupError:
-            with sync_playwright() as playwright:
-                own = playwright.chromium.launch(executable_path=chromium_path(), args=QUIET)
-                yield own
-                own.close()
+def window(chromium):
+    """The browser that all tests of this folder share."""
+    return chromium
 
 
 @pytest.fixture(scope="module")
@@ -165,23 +145,23 @@ PAGES = {
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_for_everybody_at_every_width(staff, rows, name):
+def test_a_page_is_for_everybody_at_every_width(staff, axe, rows, name):
     """axe finds nothing, a phone shows it without sideways scroll, and no console complains."""
     told = {}
     for width, scheme in ((1280, "light"), (390, "dark")):
         one = staff(width=width, scheme=scheme)
         PAGES[name](one, rows)
-        told[width, scheme] = findings(Axe(), one.page)
+        told[width, scheme] = findings(axe, one.page)
         assert one.scrolls_sideways() == 0, (width, scheme)
     assert told == {key: [] for key in told}
 
 
-def test_why_an_order_was_offered_that_is_for_everybody_and_printed_whole(staff, rows):
+def test_why_an_order_was_offered_that_is_for_everybody_and_printed_whole(staff, axe, rows):
     told = {}
     for width, scheme in ((1280, "light"), (390, "dark")):
         one = staff(width=width, scheme=scheme)
         one.opens("campaign_why", query=f"?order={rows['offer'].order_ref}")
-        told[width, scheme] = findings(Axe(), one.page)
+        told[width, scheme] = findings(axe, one.page)
         assert one.scrolls_sideways() == 0
     hidden = one.page.locator("details td", has_text="switched off")
     before = hidden.is_visible()

@@ -13,7 +13,7 @@ from tests.browser import states
 from tests.browser.shopper import Shopper
 from upsell.models import Attempt
 from upsell.ports import ChargeResult, ChargeState
-from upsell.services import fulfilling
+from upsell.services import hearing
 from upsell.testing.gateway import LedgerGateway
 
 WITH_AND_WITHOUT = pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_who_waits_for_the_payment_sees_it_done_without_a_click(shopper):
         currency=attempt.currency,
     )
 
-    fulfilling.webhook(gateway_slug="card", results=[(attempt.key, paid)])
+    hearing.hear(gateway_slug="card", results=[(attempt.key, paid)])
 
     buyer.page.get_by_role("heading", name="Memory card, 128 GB is in your order").wait_for()
     assert buyer.total == 781

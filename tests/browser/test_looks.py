@@ -103,8 +103,10 @@ def test_what_is_paid_now_is_the_largest_text(shopper):
 def test_the_facing_rows_stand_at_one_height_also_where_one_wraps(shopper):
     buyer = shopper(width=600)
     states.upsell_in_yen(buyer)
-    lines = "rows => new Set(rows.map(row => row.getBoundingClientRect().height)).size"
-    assert buyer.offer.locator(".upsell-new dd").evaluate_all(lines) > 1, "no row wraps here"
+    heights = buyer.offer.locator(".upsell-new .upsell-facts > div").evaluate_all(
+        "rows => rows.map(row => row.getBoundingClientRect().height)"
+    )
+    assert len(set(heights)) > 1, "no row wraps here"
 
     rows = [
         side.locator("dt").evaluate_all("rows => rows.map(row => row.getBoundingClientRect().top)")
