@@ -9,11 +9,11 @@ from django.db import connection
 from django.utils import timezone
 
 from upsell import conf
-from upsell.exceptions import OfferNotAcceptable
+from upsell.exceptions import ChargeDeclined, OfferNotAcceptable
 from upsell.models import Acceptance, Attempt, Campaign, CampaignTrigger, Offer, Refund
 from upsell.models.tokens import offer_token
-from upsell.ports import Refused
-from upsell.services import accepting, offering, reconciling, revoking, undoing
+from upsell.ports import ChargeResult, ChargeState, Refused
+from upsell.services import accepting, fulfilling, offering, reconciling, revoking, undoing
 from upsell.testing.fakes import FakeGateway, FakeShop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -276,3 +276,37 @@ def test_undo_of_a_packed_order_is_refused_and_stays_accepted(shop, paid):
 
     reconciling.reconcile()
     assert Offer.objects.get().state == "ACCEPTED"
+
+
+def test_late_money_of_one_try_leaves_the_stock_of_the_next_held(shop, paid):
+    """Both tries hold under the change's own id: what is let go is only what still lives."""
+    campaign("case")
+    offer = offered(shop)
+    paid._outcomes = ["declined", "challenge"]
+    with pytest.raises(ChargeDeclined):
+        accept(offer)
+    assert accept(offer).state == "ACTION_REQUIRED"
+    first = Attempt.objects.get(number=1)
+    late = ChargeResult(state=ChargeState.CAPTURED, reference="ch_late", amount=first.amount)
+
+    fulfilling.settle(attempt_id=first.pk, result=late)
+
+    assert shop.stock["case"] == 0
+    assert Refund.objects.get().attempt == first
+
+
+def test_a_shop_that_cannot_be_reached_keeps_no_refund_waiting(shop, paid, monkeypatch):
+    campaign("case")
+    offer = offered(shop)
+    accept(offer)
+
+    def silent(*args, **kwargs):
+        raise ConnectionError("no route")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop, "revert", silent)
+        with pytest.raises(ConnectionError):
+            undo(offer)
+        assert reconciling.reconcile() == {"error": 1}
+
+    assert reconciled(shop, paid).state == "REVERSED"

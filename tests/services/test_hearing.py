@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
-from example_shop.models import Payment
+from example_shop.adapter import CardGateway
+from example_shop.models import Order, Payment, Product
 from tests.factories import campaign, catalogue, order
 from tests.flow.test_accept import accept, offered
 from tests.flow.test_refunds import broken
@@ -160,6 +161,19 @@ def test_f44_all_of_it_back_before_the_order_changed_ends_the_offer(waiting):
     assert not Attempt.objects.unsettled().exists()
     placed = offer.order_ref
     assert Payment.objects.filter(order=placed, kind="charge", amount=24).count() == 0
+
+
+def test_f44_a_look_sees_that_all_of_it_is_back_and_changes_no_order(waiting, monkeypatch):
+    """No webhook came: the reconciler's own look says what the dashboard did."""
+    _, found = report(waiting, reference="ch_1", refunded=Decimal(24))
+    monkeypatch.setattr(CardGateway, "find", lambda self, *asked: found)
+
+    reconciling.reconcile(now=timezone.now() + timedelta(seconds=31))
+
+    offer = Offer.objects.get()
+    assert (offer.state, offer.failure_code) == ("FAILED", "refunded")
+    assert Order.objects.get(pk=offer.order_ref).total_gross == 600
+    assert Product.objects.get(sku="CA").stock == 20
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TypeVar
 
 from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F
 
 from upsell import clock, conf, signals, snapshots
 from upsell.engine.money import minor_units
@@ -27,11 +29,13 @@ from upsell.ports import (
     ChargeState,
     Gateway,
 )
-from upsell.services import changing, guarding, recording, refunding
+from upsell.services import changing, guarding, mirroring, recording, refunding
 from upsell.services.changing import Changed
 from upsell.services.locking import locked_with, retried
 
 logger = logging.getLogger("upsell")
+
+Answered = TypeVar("Answered", ChargeResult, ChargeResult | None)
 
 _PAID = {ChargeState.CAPTURED, ChargeState.AUTHORIZED, ChargeState.DEFERRED}
 _WAITS = {ChargeState.REQUIRES_ACTION, ChargeState.PENDING}
@@ -54,7 +58,9 @@ def charge(*, attempt_id: int, return_url: str = "") -> Offer:
     try:
         result = _asked(attempt, gateway, return_url) if gateway else _nothing_to_ask(attempt)
     except guarding.NotAsked as error:
-        release(attempt_id=attempt_id, state="RELEASED", code="payment_unavailable")
+        offer = release(attempt_id=attempt_id, state="RELEASED", code="payment_unavailable")
+        # Nothing was sent: a try that the buyer's card never saw is given back.
+        Offer.objects.filter(pk=offer.pk).update(attempts_made=F("attempts_made") - 1)
         raise OfferNotAcceptable("payment_unavailable", str(error)) from error
     offer = _settled(attempt, result)
     offer.client_secret = result.client_secret if offer.state == "ACTION_REQUIRED" else ""
@@ -73,6 +79,8 @@ def settle(*, attempt_id: int, result: ChargeResult | None = None) -> Offer:
     if result is None:
         gateway = gateway_to_ask(attempt)
         result = _nothing_to_ask(attempt) if gateway is None else found(gateway, attempt)
+    if result is not None and mirroring.mirror(attempt_id=attempt_id, result=result):
+        attempt.refresh_from_db()
     if result is None or result.state is ChargeState.UNKNOWN:
         return Offer.objects.get(pk=attempt.offer_id)
     if result.state in _PAID:
@@ -171,13 +179,7 @@ def found(gateway: Gateway, attempt: Attempt) -> ChargeResult | None:
     """
     look = partial(gateway.find, attempt.key, attempt.offer.order_ref or "", attempt.started_at)
     with guarding.place(gateway):
-        try:
-            result = look()
-        except Exception:
-            logger.exception("attempt %s: the gateway raised", attempt.pk)
-            result = ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
-        guarding.told(gateway, answered=result is None or result.state is not ChargeState.UNKNOWN)
-        return result
+        return _answer(gateway, look, attempt)
 
 
 def answer_of(gateway: Gateway, call: Callable[[], ChargeResult], attempt: Attempt) -> ChargeResult:
@@ -190,15 +192,18 @@ def answer_of(gateway: Gateway, call: Callable[[], ChargeResult], attempt: Attem
         return ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
 
 
-def _answer(gateway: Gateway, call: Callable[[], ChargeResult], attempt: Attempt) -> ChargeResult:
+def _answer(
+    gateway: Gateway, call: Callable[[], Answered], attempt: Attempt
+) -> Answered | ChargeResult:
     """Return what a gateway answers; one that raises may have charged, so that is UNKNOWN."""
+    result: Answered | ChargeResult
     try:
         result = call()
     except Exception:
         # The gateway is foreign code, and must not raise for the network.
         logger.exception("attempt %s: the gateway raised", attempt.pk)
         result = ChargeResult(state=ChargeState.UNKNOWN, reference=attempt.reference or "")
-    guarding.told(gateway, answered=result.state is not ChargeState.UNKNOWN)
+    guarding.told(gateway, answered=result is None or result.state is not ChargeState.UNKNOWN)
     return result
 
 
@@ -232,7 +237,8 @@ def _applied(attempt: Attempt, result: ChargeResult) -> Offer:
             changed = changing.carry_out(attempt.offer, attempt, result)
         except changing.NotSaid:
             return Offer.objects.get(pk=attempt.offer_id)
-    if not changing.is_shared() and (changed is None or changed.applied is None):
+    came_to_nothing = changed is None or changed.applied is None
+    if not changing.is_shared() and came_to_nothing and attempt.live_offer_id is not None:
         changing.let_go(attempt)
     offer, refund_id = retried(lambda: _recorded(attempt, result, changed))
     if refund_id is not None:

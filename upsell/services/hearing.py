@@ -14,7 +14,7 @@ from django.db.models import Q
 from upsell import clock
 from upsell.models import Attempt, GatewayEvent
 from upsell.ports import ChargeResult, ChargeState
-from upsell.services import fulfilling, mirroring
+from upsell.services import fulfilling
 
 logger = logging.getLogger("upsell")
 
@@ -86,9 +86,7 @@ def _carried_out(
     if attempt is None:
         logger.info("%s reported on something that is not known here", gateway_slug)
         return "parked"
-    mirroring.mirror(attempt_id=attempt.pk, result=result)
-    if result.state is not ChargeState.UNKNOWN:
-        fulfilling.settle(attempt_id=attempt.pk, result=result)
+    fulfilling.settle(attempt_id=attempt.pk, result=result)
     if row is not None:
         GatewayEvent.objects.filter(pk=row.pk).update(state="DONE", settled_at=clock.now())
     return "done"

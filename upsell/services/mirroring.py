@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Sum
 
-from upsell import clock, conf, signals
-from upsell.engine.money import round_money
+from upsell import clock, signals
 from upsell.models import Acceptance, Attempt, Offer, OfferEvent, Refund
 from upsell.ports import ChargeResult
-from upsell.services import changing, recording
+from upsell.services import changing, recording, refunding
 from upsell.services.locking import locked_with, retried
 
 logger = logging.getLogger("upsell")
 
 
-def mirror(*, attempt_id: int, result: ChargeResult) -> None:
+def mirror(*, attempt_id: int, result: ChargeResult) -> bool:
     """Write down what went back without us: refunds in the dashboard, and lost disputes.
 
     What we asked for ourselves is counted first, so that our own refund is never written twice.
     Once all of an attempt's money is back, its accepted offer is reversed, unless a part of the
     line was paid with the order itself; the order is changed by the host.
+
+    Returns:
+        Whether there was anything of that in the answer.
     """
     if not result.refunded and not result.dispute:
-        return
+        return False
     attempt = Attempt.objects.select_related("offer").get(pk=attempt_id)
     if result.dispute:
         retried(partial(_dispute, attempt, result))
     if result.refunded or result.dispute == "lost":
         retried(partial(_money_back, attempt, result))
+    return True
 
 
 def _dispute(attempt: Attempt, result: ChargeResult) -> None:
@@ -64,59 +65,35 @@ def _money_back(attempt: Attempt, result: ChargeResult) -> None:
     with transaction.atomic(durable=True):
         offer, attempt = locked_with(attempt)
         now = clock.database_now()
-        ours = _given_back(attempt)
+        # Less what we gave back, or promised to: the provider's total includes it sooner or later.
+        left = refunding.refundable(attempt)
         if result.dispute == "lost":
             if Refund.objects.filter(attempt=attempt, reason=reason).exists():
                 return
-            more = min(result.amount or attempt.amount, attempt.amount - ours)
+            more = min(result.amount or attempt.amount, left)
         else:
-            more = min(result.refunded or Decimal(0), attempt.amount) - ours
+            more = min(result.refunded or Decimal(0), attempt.amount) - (attempt.amount - left)
         if more <= 0:
             return
-        refund = _written(attempt, more, reason=reason, now=now)
+        refund = refunding.open_refund(attempt, more, reason=reason, now=now)
+        refund.state, refund.settled_at, refund.next_try_at = "DONE", now, None
+        refund.save(update_fields=["state", "settled_at", "next_try_at"])
         figures = {"amount": str(more), "currency": attempt.currency}
         recording.append(
             [recording.event(offer, "refunded", at=now, actor="provider", reason=reason, **figures)]
         )
         acceptance = Acceptance.objects.select_related("quote").filter(offer=offer).first()
         if acceptance is not None:
-            _count(acceptance, more)
-            if offer.state == "ACCEPTED" and ours + more == attempt.amount:
+            acceptance.refunded_net += refunding.net_of(more, acceptance.quote)
+            acceptance.save(update_fields=["refunded_net"])
+            if offer.state == "ACCEPTED" and more == left:
                 _reverse_if_whole(offer, acceptance, reason=reason, now=now)
-        elif attempt.live_offer_id is not None and ours + more == attempt.amount:
+        elif attempt.live_offer_id is not None and more == left:
             _close(offer, attempt, now=now)
-    if attempt.state == "APPLIED":
-        conf.shop().record_payment(
-            offer.order_ref or "", "refund", more, attempt.currency, refund.key, attempt.gateway
-        )
-
-
-def _given_back(attempt: Attempt) -> Decimal:
-    """What we gave back, or promised to: the provider's total includes it sooner or later."""
-    rows = Refund.objects.filter(attempt=attempt).exclude(state="REFUSED")
-    return rows.aggregate(total=Sum("amount"))["total"] or Decimal(0)
-
-
-def _written(attempt: Attempt, amount: Decimal, *, reason: str, now: datetime) -> Refund:
-    key = uuid.uuid4()
-    return Refund.objects.create(
-        uuid=key,
-        attempt=attempt,
-        key=f"ups-{key}",
-        amount=amount,
-        currency=attempt.currency,
-        reason=reason,
-        state="DONE",
-        created_at=now,
-        settled_at=now,
-    )
-
-
-def _count(acceptance: Acceptance, amount: Decimal) -> None:
-    quote = acceptance.quote
-    net = round_money(amount * quote.due_net / quote.due_gross, quote.currency)
-    acceptance.refunded_net += net
-    acceptance.save(update_fields=["refunded_net"])
+        if attempt.state == "APPLIED" and changing.is_shared():
+            refunding.book(refund, refund.key)
+    if attempt.state == "APPLIED" and not changing.is_shared():
+        refunding.book(refund, refund.key)
 
 
 def _reverse_if_whole(offer: Offer, acceptance: Acceptance, *, reason: str, now: datetime) -> None:

@@ -47,7 +47,7 @@ def reconcile(*, now: datetime | None = None, limit: int = 200) -> dict[str, int
         counts[outcome] += 1
     if not conf.shop().shares_database:
         for offer_id in _half_undone().values_list("pk", flat=True)[:limit]:
-            counts["undone_" + undoing.finish(offer_id=offer_id).state.lower()] += 1
+            counts[_undone(offer_id)] += 1
     due = Refund.objects.filter(state="PENDING", next_try_at__lte=told).order_by(
         "next_try_at", "pk"
     )
@@ -75,6 +75,15 @@ class _Pace:
         if self._next > now:
             time.sleep(self._next - now)
         self._next = max(now, self._next) + self._gap
+
+
+def _undone(offer_id: int) -> str:
+    try:
+        return "undone_" + undoing.finish(offer_id=offer_id).state.lower()
+    except Exception:
+        # A shop over the network that does not answer: asked again at the next look.
+        logger.exception("offer %s could not be given back", offer_id)
+        return "error"
 
 
 def _given_back(refund_id: int) -> str:

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import Sum
 
 from upsell import clock, conf
-from upsell.models import Acceptance, Attempt, Offer, Refund
+from upsell.engine.money import round_money
+from upsell.models import Acceptance, Attempt, Offer, OfferQuote, Refund
 from upsell.ports import Gateway, RefundResult
 from upsell.ports import RefundState as Answer
 from upsell.services import changing, guarding, recording
@@ -67,6 +68,13 @@ def refundable(attempt: Attempt) -> Decimal:
     return attempt.amount - (taken or Decimal(0))
 
 
+def net_of(amount: Decimal, quote: OfferQuote) -> Decimal:
+    """Return the net part of a refund, in proportion to what was charged."""
+    if quote.due_gross <= 0:
+        return Decimal(0)
+    return round_money(amount * quote.due_net / quote.due_gross, quote.currency)
+
+
 def open_refund(attempt: Attempt, amount: Decimal, *, reason: str, now: datetime) -> Refund:
     """Write a refund, inside the transaction that makes it due. Sending comes after commit."""
     key = uuid.uuid4()
@@ -103,10 +111,11 @@ def _tell_elsewhere(refund: Refund, result: RefundResult) -> None:
     if refund.attempt.state == "REFUNDING":
         changing.let_go(refund.attempt)
     elif refund.attempt.state == "APPLIED":
-        _book(refund, result.reference)
+        book(refund, result.reference)
 
 
-def _book(refund: Refund, reference: str) -> None:
+def book(refund: Refund, reference: str) -> None:
+    """Book a refund on the host's order; the host does it once per reference."""
     conf.shop().record_payment(
         refund.attempt.offer.order_ref or "",
         "refund",
@@ -177,7 +186,7 @@ def _done(offer: Offer, refund: Refund, *, now: datetime) -> None:
         attempt.save(update_fields=["state", "live_offer", "settled_at"])
         close_after_refund(offer, now=now)
     elif attempt.state == "APPLIED" and changing.is_shared():
-        _book(refund, refund.reference)  # only a charge that the host's books know
+        book(refund, refund.reference)  # only a charge that the host's books know
 
 
 def close_after_refund(offer: Offer, *, now: datetime) -> None:

@@ -7,7 +7,6 @@ from decimal import Decimal
 from django.db import transaction
 
 from upsell import clock
-from upsell.engine.money import round_money
 from upsell.models import Acceptance, Offer
 from upsell.services import recording, refunding
 from upsell.services.locking import retried
@@ -59,7 +58,7 @@ def _refunded(order_ref: str, line_ref: str, amount: Decimal) -> tuple[Split, in
         part = refunding.split(order_ref, line_ref, amount)
         figures = {"amount": str(amount), "ours": str(part.ours), "original": str(part.original)}
         recording.append([recording.event(offer, "line_refunded", at=now, actor="host", **figures)])
-        acceptance.refunded_net += _net_of(part.ours, acceptance)
+        acceptance.refunded_net += refunding.net_of(part.ours, acceptance.quote)
         acceptance.save(update_fields=["refunded_net"])
         if before + amount == whole:
             reason = "order_refunded"
@@ -74,11 +73,3 @@ def _refunded(order_ref: str, line_ref: str, amount: Decimal) -> tuple[Split, in
         else:
             refund_id = None
         return part, refund_id
-
-
-def _net_of(ours: Decimal, acceptance: Acceptance) -> Decimal:
-    """Return the net part of a refund, in proportion to what was charged."""
-    quote = acceptance.quote
-    if quote.due_gross <= 0:
-        return Decimal(0)
-    return round_money(ours * quote.due_net / quote.due_gross, quote.currency)
