@@ -113,6 +113,9 @@ def open_transactions() -> list[str]:
     if connection.vendor == "sqlite":
         return []
     with connection.cursor() as cursor:
+        if connection.vendor == "mysql":
+            # It shows what it showed before to whoever asks again within a tenth of a second.
+            cursor.execute("select sleep(0.15)")
         cursor.execute(OPEN[connection.vendor])
         return [row[0] for row in cursor.fetchall()]
 
