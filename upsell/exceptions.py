@@ -30,6 +30,14 @@ class ConfigurationError(UpsellError):
     """A setting is missing or names something that cannot be used."""
 
 
+class MissingExtra(ConfigurationError):
+    """What was asked for needs a package that is not installed; ``extra`` brings it."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(f'this needs: python -m pip install "django-upsell[{extra}]"')
+        self.extra = extra
+
+
 class OfferNotAcceptable(UpsellError):
     """This offer cannot be answered like that now; ``code`` says why.
 

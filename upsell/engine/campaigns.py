@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from upsell.engine.experiments import HOLDOUT_SALT
 from upsell.engine.types import Availability, Collection, Price, Product, Purchase, Ref, Replaced
 
 CampaignId = int
@@ -86,6 +87,15 @@ class DocumentPolicy(StrEnum):
     ADD_AND_SIGNAL = "ADD_AND_SIGNAL"
 
 
+class By(StrEnum):
+    """How campaigns of the same, highest priority are told apart."""
+
+    FIRST = "first"
+    VALUE = "value"
+    WEIGHTED = "weighted"
+    LEARNED = "learned"
+
+
 class Reason(StrEnum):
     """Why nothing was offered, or why a campaign lost. Stored and sent as it stands."""
 
@@ -122,6 +132,7 @@ class Reason(StrEnum):
     ALREADY_IN_ORDER = "already_in_order"
     ALREADY_PURCHASED = "already_purchased"
     SEEN_BEFORE = "seen_before"
+    OTHER_ARM = "other_arm"
     # of availability, in the order of the checks
     PRODUCT_UNAVAILABLE = "product_unavailable"
     OUT_OF_STOCK = "out_of_stock"
@@ -230,6 +241,8 @@ class CampaignSpec:
     stock: StockPolicy = StockPolicy.REQUIRE
     documents: DocumentPolicy = DocumentPolicy.ADD_AND_NOTIFY
     allow_below_cost: bool = False
+    weight: int = 1
+    """Among equals of the top priority, where they are chosen by weight; 1 or more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +253,10 @@ class ChannelPolicy:
     validity: timedelta = timedelta(minutes=30)
     """How long after checkout an offer stands, clamped to 5 to 120 minutes."""
     allow_recurring: bool = False
+    holdout: int = 0
+    """Buckets of buyers who are never offered anything, 0 to 2,000."""
+    holdout_salt: str = HOLDOUT_SALT
+    """Another one holds out other buyers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +268,8 @@ class History:
     """The viewer is staff who may see STAFF_ONLY campaigns."""
     seen: Mapping[CampaignId, datetime] = field(default_factory=dict)
     """When this buyer was last shown each campaign; only shown ones are in it."""
+    unit: str = ""
+    """The oldest key this buyer is known by: who is counted in experiments. Empty = not known."""
 
 
 Wanted = tuple[Ref, int]
@@ -304,6 +323,36 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exposed:
+    """A buyer for whom an experiment mattered: in this arm something may be offered, or is not."""
+
+    experiment: int
+    phase: int
+    slug: str
+    """The experiment's."""
+    arm: str
+
+    @property
+    def label(self) -> str:
+        """The arm, told from arms of the same name in other experiments."""
+        return f"{self.slug}/{self.arm}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """How the order of equals came about; kept with the decision."""
+
+    by: By
+    version: str
+    candidates: tuple[CampaignId, ...]
+    """In the order in which they were tried."""
+    is_floor: bool = False
+    """All weights were equal: what an experiment may be read from."""
+    propensity: float | None = None
+    """How likely the winner was to come first of those that could be had; for ``learned``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The engine's answer: a winner or none, and a reason for every candidate."""
 
@@ -314,6 +363,14 @@ class Decision:
     """Candidates looked at, in rank order, each with why it lost."""
     version: int = 0
     """The campaign set's version this was decided under."""
+    held_out: bool = False
+    """The winner is kept from this buyer, who belongs to the sales channel's holdout."""
+    exposed: tuple[Exposed, ...] = ()
+    """The experiments that came first in rank, the winner's own last."""
+    arm: str = ""
+    """Where the winner is in one of them: experiment and arm."""
+    drawn: Drawn | None = None
+    """How equals were told apart, where not by rank."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -334,6 +391,8 @@ class Explanation:
 
     reason: ReasonCode
     verdicts: tuple[Verdict, ...]
+    held_out: bool = False
+    """The winner is kept from this buyer, who belongs to the sales channel's holdout."""
 
     @property
     def winner(self) -> CampaignId | None:

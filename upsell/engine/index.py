@@ -3,9 +3,10 @@
 How it works, on one page. A campaign's *rank* is its position in the order in which campaigns
 win. A campaign can only win where one of its triggers is in the order, so the index keeps, for
 each thing a trigger can name, the ranks of the campaigns that name it: two parallel arrays of
-(hash of the name, rank), sorted, twelve bytes an entry, with a small table in front that turns
-most names away at once. A hash may point to a wrong campaign; it costs a look, nothing else,
-because whatever is found is tested again by the rules.
+(hash of the name, rank), sorted, with buckets by the first bits of the hash, some sixteen bytes
+an entry, and a small table in front that turns most names away at once. A hash may point to a
+wrong campaign; it costs a look, nothing else, because whatever is found is tested again by the
+rules.
 
 With few candidates (nearly every shop, nearly every order) that is all: each is unpacked and
 tested, and each that fails leaves its reason. With many, sets of ranks are joined as bitmaps:
@@ -27,8 +28,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from heapq import merge
-from itertools import chain
+from itertools import accumulate, chain
+from types import MappingProxyType
+from typing import Any
 
+from upsell.engine.arms import Running
 from upsell.engine.bitmaps import Dimension, bitmap, members
 from upsell.engine.campaigns import (
     Bounds,
@@ -40,8 +44,10 @@ from upsell.engine.campaigns import (
 )
 from upsell.engine.packing import micros, pack, unpack
 from upsell.engine.rules import Key, View
+from upsell.engine.selecting import Selection
 
 _DEFAULT = ChannelPolicy()
+_NONE: Mapping[Any, Any] = MappingProxyType({})
 _ALWAYS: Key = (TriggerKind.ALWAYS, "")
 
 FEW = 64
@@ -78,6 +84,8 @@ class CampaignIndex:
         "_windows",
         "policies",
         "remembers",
+        "running",
+        "selections",
         "total",
         "version",
     )
@@ -89,6 +97,8 @@ class CampaignIndex:
         version: int,
         total: int,
         policies: Mapping[str, ChannelPolicy],
+        running: Running,
+        selections: Mapping[str, Selection],
     ) -> None:
         """Index campaigns, packed and in rank order. ``compile_index`` calls this."""
         size = len(packed)
@@ -97,6 +107,10 @@ class CampaignIndex:
         self.policies = policies
         self.remembers = False
         """Some campaign asks what the buyer was shown before."""
+        self.running: Running = running
+        """Campaign to the experiment that it is in."""
+        self.selections = selections
+        """Moment to how equals of the top priority are told apart, where not by rank."""
         self._packed = packed
         self._gone: frozenset[CampaignId] = frozenset()
         self._fresh: CampaignIndex | None = None
@@ -123,7 +137,7 @@ class CampaignIndex:
             for banned in spec.exclusions:
                 if banned.quantity == 1:
                     excluded.setdefault((banned.kind, banned.ref), array("I")).append(position)
-        self._named = _Sorted(named)
+        self._named = _Named(named)
         self._mask = max(255, (1 << (8 * len(named)).bit_length()) - 1)
         self._table = bytearray(self._mask + 1)
         for name_hash in self._named.values:
@@ -168,6 +182,8 @@ class CampaignIndex:
         version: int,
         total: int,
         policies: Mapping[str, ChannelPolicy],
+        running: Running = _NONE,
+        selections: Mapping[str, Selection] = _NONE,
     ) -> CampaignIndex:
         """Return this index after some campaigns changed.
 
@@ -180,6 +196,8 @@ class CampaignIndex:
             version: The campaign set's version now.
             total: Campaigns in all, those that are off included.
             policies: What holds for each sales channel now.
+            running: The experiments that run now.
+            selections: How equals are told apart now.
         """
         changed, specs = frozenset(ids), list(specs)
         gone = self._gone | changed
@@ -188,11 +206,18 @@ class CampaignIndex:
             fresh += (spec for spec in self._fresh.specs() if spec.id not in changed)
         if len(gone) > max(FRESH, len(self._packed) >> 6):
             kept = (spec for spec in self.specs() if spec.id not in changed)
-            index = compile_index(chain(kept, specs), version=version, policies=policies)
+            index = compile_index(
+                chain(kept, specs),
+                version=version,
+                policies=policies,
+                running=running,
+                selections=selections,
+            )
         else:
             index = copy(self)
             index.version = version
             index.policies = dict(policies)
+            index.running, index.selections = running, selections
             index._gone = gone
             index._fresh = compile_index(fresh, version=version) if fresh else None
             index.remembers = self.remembers or any(s.not_seen_days is not None for s in fresh)
@@ -206,23 +231,17 @@ class CampaignIndex:
         return kept if self._fresh is None else merge(kept, self._fresh.specs(), key=rank)
 
     def _candidates(self, view: View) -> Iterator[CampaignSpec]:
-        hashes, table, mask = self._named.values, self._table, self._mask
-        spans: list[tuple[int, int]] = []
-        found = 0
-        for name in map(hash, (_ALWAYS, *view.units)):
-            if table[name & mask]:
-                start = bisect_left(hashes, name)
-                end = bisect_right(hashes, name, start)
-                if end > start:
-                    spans.append((start, end))
-                    found += end - start
-        if not found:
+        table, mask = self._table, self._mask
+        names = [name for name in map(hash, (_ALWAYS, *view.units)) if table[name & mask]]
+        if not names:
             return iter(())
-        if found <= FEW:
-            ranks = self._named.ranks
-            few = {ranks[place] for start, end in spans for place in range(start, end)}
-            return (self._spec(position) for position in sorted(few))
-        return (self._spec(position) for position in members(self._qualifying(spans, view)))
+        spans = [span for name in names if (span := self._named.span(name))]
+        if sum(end - start for start, end in spans) > FEW:
+            return map(self._spec, members(self._qualifying(spans, view)))
+        ranks: set[int] = set()
+        for start, end in spans:
+            ranks.update(self._named.ranks[start:end])
+        return map(self._spec, sorted(ranks))
 
     def _spec(self, position: int) -> CampaignSpec:
         spec = self._unpacked.get(position)
@@ -340,6 +359,30 @@ class _Sorted:
         self.ranks = array("I", (position for _, position in pairs))
 
 
+class _Named(_Sorted):
+    """Ranks by the hash of a name, found through buckets of about one entry each."""
+
+    __slots__ = ("_buckets", "_half", "_shift")
+
+    def __init__(self, pairs: list[tuple[int, int]]) -> None:
+        super().__init__(pairs)
+        bits = max(1, len(pairs).bit_length())
+        self._shift, self._half = 64 - bits, 1 << (bits - 1)
+        counts = array("I", bytes(4 * ((1 << bits) + 1)))
+        for value in self.values:
+            counts[(value >> self._shift) + self._half + 1] += 1
+        self._buckets = array("I", accumulate(counts))
+
+    def span(self, value: int) -> tuple[int, int] | None:
+        """Return where this number's ranks begin and end; none where it is not there."""
+        bucket = (value >> self._shift) + self._half
+        first, last = self._buckets[bucket], self._buckets[bucket + 1]
+        start = bisect_left(self.values, value, first, last)
+        if start == last or self.values[start] != value:
+            return None
+        return start, bisect_right(self.values, value, start, last)
+
+
 _ENDLESS = 1 << 62
 
 
@@ -355,6 +398,8 @@ def compile_index(
     *,
     version: int,
     policies: Mapping[str, ChannelPolicy] | None = None,
+    running: Running = _NONE,
+    selections: Mapping[str, Selection] = _NONE,
 ) -> CampaignIndex:
     """Compile campaigns into an index.
 
@@ -374,4 +419,6 @@ def compile_index(
         version=version,
         total=total,
         policies=dict(policies or {}),
+        running=running,
+        selections=selections,
     )

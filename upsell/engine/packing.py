@@ -96,6 +96,7 @@ def pack(spec: CampaignSpec) -> bytes:
             spec.stock,
             spec.documents,
             int(spec.allow_below_cost),
+            spec.weight,
         ]
     ).encode()
 
@@ -148,6 +149,7 @@ def unpack(packed: bytes) -> CampaignSpec:
         stock=StockPolicy(row[32]),
         documents=DocumentPolicy(row[33]),
         allow_below_cost=bool(row[34]),
+        weight=row[35],
     )
 
 

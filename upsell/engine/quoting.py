@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from upsell.engine.campaigns import PriceRule, RuleKind
-from upsell.engine.money import round_money, share_of_units
+from upsell.engine.money import exponent, round_money, share_of_units
 from upsell.engine.types import Change, Line, Occasion, Price, Quote, TaxLine
 from upsell.exceptions import Refused
 
@@ -164,7 +164,11 @@ def gross_price(gross: Decimal, *, rate: Decimal, currency: str) -> Price:
 
 
 def plan_change(
-    change: Change, order: Occasion, *, tax_code: str, rate_of: Callable[[str], Decimal]
+    change: Change,
+    order: Occasion,
+    *,
+    tax_code: str,
+    rate_of: Callable[[str], Decimal] | None = None,
 ) -> Quote:
     """Return what a change costs on an order as it stands: the whole of a shop's ``quote``.
 
@@ -175,7 +179,8 @@ def plan_change(
         change: What the buyer was promised.
         order: The order now, its lines with what was paid for them.
         tax_code: Of the offered product, today.
-        rate_of: Turns the tax code of a price into its rate, 0.2 for 20 %.
+        rate_of: Turns the tax code of a price into its rate, 0.2 for 20 %. None = the shop
+            stores what was charged and no rates: they are worked out.
 
     Raises:
         Refused: ``order_changed``: a line that leaves is gone, locked, or has fewer units left.
@@ -190,6 +195,8 @@ def plan_change(
         paid = credit(row, units=part.quantity)
         credited += paid
         taxes[paid.tax_code] = taxes.get(paid.tax_code, Decimal(0)) - paid.tax
+    if rate_of is None:
+        rate_of = _rates([change.unit, *(row.total for row in order.lines)]).__getitem__
     return Quote(
         change_id=change.id,
         unit=change.unit,
@@ -202,6 +209,20 @@ def plan_change(
         ),
         order_version=order.version,
     )
+
+
+def _rates(prices: Iterable[Price]) -> dict[str, Decimal]:
+    """Return tax code -> rate, of the largest amount with that code: it is the most exact."""
+    return {price.tax_code: _rate(price) for price in sorted(prices, key=lambda price: price.net)}
+
+
+def _rate(price: Price) -> Decimal:
+    """Return the roundest rate that gives this tax to the minor unit: amounts are rounded."""
+    if price.net <= 0:
+        return Decimal(0)
+    unit = Decimal(1).scaleb(-exponent(price.currency))
+    rates = [(price.tax / price.net).quantize(Decimal(1).scaleb(-places)) for places in (2, 3, 4)]
+    return next((rate for rate in rates if abs(price.net * rate - price.tax) < unit), rates[-1])
 
 
 def ensure_as_quoted(plan: Quote, quote: Quote, order: Occasion) -> None:

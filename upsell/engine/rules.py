@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -17,7 +17,6 @@ from upsell.engine.campaigns import (
     Candidate,
     ChannelPolicy,
     DocumentPolicy,
-    Exclusion,
     History,
     Match,
     OfferBy,
@@ -48,45 +47,63 @@ from upsell.engine.types import (
 
 Key = tuple[TriggerKind, Ref]
 
+# Held by name: before Python 3.12 a member of an enum is looked up by a function of its class,
+# which costs more than the whole of most checks below.
+_PRODUCT, _CATEGORY, _BRAND, _TAG, _ALWAYS = (
+    TriggerKind.PRODUCT,
+    TriggerKind.CATEGORY,
+    TriggerKind.BRAND,
+    TriggerKind.TAG,
+    TriggerKind.ALWAYS,
+)
+_LIVE, _STAFF_ONLY = Status.LIVE, Status.STAFF_ONLY
+_ALL, _FLAT = Match.ALL, ShippingPolicy.FLAT
+_IN_ANY_CURRENCY = frozenset({RuleKind.LIST, RuleKind.PERCENT})
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
 class View:
-    """An occasion as the rules read it: summed once, looked up often."""
+    """An occasion as the rules read it: summed once, looked up often. Never changed."""
 
-    occasion: Occasion
-    now: datetime
-    history: History
-    policy: ChannelPolicy
-    lines: tuple[Line, ...]
-    """Lines with units left."""
-    units: dict[Key, int] = field(default_factory=dict)
-    """Units per product (variants also under their parent), category, brand and tag."""
-    exact: dict[Ref, int] = field(default_factory=dict)
-    families: frozenset[Ref] = frozenset()
+    __slots__ = ("_exact", "_families", "history", "lines", "now", "occasion", "policy", "units")
 
-    @classmethod
-    def of(
-        cls, occasion: Occasion, *, now: datetime, history: History, policy: ChannelPolicy
-    ) -> View:
+    def __init__(
+        self, occasion: Occasion, *, now: datetime, history: History, policy: ChannelPolicy
+    ) -> None:
         """Sum up an occasion. Cost: lines times their categories."""
-        lines = tuple(line for line in occasion.lines if line.quantity > line.returned)
-        units: dict[Key, int] = {}
-        exact: dict[Ref, int] = {}
-        for line in lines:
-            product, live = line.product, line.quantity - line.returned
-            exact[product.ref] = exact.get(product.ref, 0) + live
-            for key in keys_of(product):
-                units[key] = units.get(key, 0) + live
-        return cls(
-            occasion=occasion,
-            now=now,
-            history=history,
-            policy=policy,
-            lines=lines,
-            units=units,
-            exact=exact,
-            families=frozenset(line.product.family_ref for line in lines),
-        )
+        self.occasion = occasion
+        self.now = now
+        self.history = history
+        self.policy = policy
+        self.lines: list[Line] = []
+        """Lines with units left."""
+        self.units: dict[Key, int] = {}
+        """Units per product (variants also under their parent), category, brand and tag."""
+        self._exact: dict[Ref, int] | None = None
+        self._families: frozenset[Ref] | None = None
+        units = self.units
+        for line in occasion.lines:
+            live = line.quantity - line.returned
+            if live > 0:
+                self.lines.append(line)
+                for key in keys_of(line.product):
+                    units[key] = units.get(key, 0) + live
+
+    @property
+    def exact(self) -> Mapping[Ref, int]:
+        """Units per product, variants each for themselves. Few campaigns ask."""
+        if self._exact is None:
+            self._exact = {}
+            for line in self.lines:
+                ref = line.product.ref
+                self._exact[ref] = self._exact.get(ref, 0) + line.live_quantity
+        return self._exact
+
+    @property
+    def families(self) -> frozenset[Ref]:
+        """The parents of what is in the order, and products without one."""
+        if self._families is None:
+            self._families = frozenset(line.product.family_ref for line in self.lines)
+        return self._families
 
 
 def keys_of(product: Product) -> list[Key]:
@@ -103,23 +120,15 @@ def keys_of(product: Product) -> list[Key]:
     return keys
 
 
-_PRODUCT, _CATEGORY, _BRAND, _TAG = (
-    TriggerKind.PRODUCT,
-    TriggerKind.CATEGORY,
-    TriggerKind.BRAND,
-    TriggerKind.TAG,
-)
-
-
 # ------------------------------------------------------------------ before asking
 
 
 def status(spec: CampaignSpec, view: View) -> Reason | None:
-    if spec.status is Status.OFF:
-        return Reason.OFF
-    if spec.status is Status.STAFF_ONLY and not view.history.staff:
-        return Reason.STAFF_ONLY
-    return None
+    if spec.status is _LIVE:
+        return None
+    if spec.status is _STAFF_ONLY:
+        return None if view.history.staff else Reason.STAFF_ONLY
+    return Reason.OFF
 
 
 def window(spec: CampaignSpec, view: View) -> Reason | None:
@@ -139,16 +148,18 @@ def channel(spec: CampaignSpec, view: View) -> Reason | None:
 
 
 def triggered(spec: CampaignSpec, view: View) -> Reason | None:
-    met = all if spec.match is Match.ALL else any
-    if met(_is_met(trigger, view) for trigger in spec.triggers):
-        return None
-    return Reason.TRIGGER_ABSENT
+    enough = spec.match is _ALL
+    for trigger in spec.triggers:
+        if _is_met(trigger, view) is not enough:
+            enough = not enough
+            break
+    return None if enough else Reason.TRIGGER_ABSENT
 
 
 def _is_met(trigger: Trigger, view: View) -> bool:
-    if trigger.kind is TriggerKind.ALWAYS:
+    if trigger.kind is _ALWAYS:
         return True
-    if trigger.exact and trigger.kind is TriggerKind.PRODUCT:
+    if trigger.exact and trigger.kind is _PRODUCT:
         return view.exact.get(trigger.ref, 0) >= trigger.quantity
     return view.units.get((trigger.kind, trigger.ref), 0) >= trigger.quantity
 
@@ -169,8 +180,8 @@ def worth(spec: CampaignSpec, view: View) -> Reason | None:
 
 def currency(spec: CampaignSpec, view: View) -> Reason | None:
     code = view.occasion.currency
-    priced = spec.rule.kind in {RuleKind.LIST, RuleKind.PERCENT} or code in spec.rule.amounts
-    shipped = spec.shipping is not ShippingPolicy.FLAT or code in spec.shipping_flat
+    priced = spec.rule.kind in _IN_ANY_CURRENCY or code in spec.rule.amounts
+    shipped = spec.shipping is not _FLAT or code in spec.shipping_flat
     if (spec.currencies and code not in spec.currencies) or not priced or not shipped:
         return Reason.CURRENCY_UNSUPPORTED
     return None
@@ -195,10 +206,10 @@ def payment_method(spec: CampaignSpec, view: View) -> Reason | None:
 
 
 def exclusions(spec: CampaignSpec, view: View) -> Reason | None:
-    def present(row: Exclusion) -> bool:
-        return view.units.get((row.kind, row.ref), 0) >= row.quantity
-
-    return Reason.EXCLUDED_PRODUCT_PRESENT if any(map(present, spec.exclusions)) else None
+    for row in spec.exclusions:
+        if view.units.get((row.kind, row.ref), 0) >= row.quantity:
+            return Reason.EXCLUDED_PRODUCT_PRESENT
+    return None
 
 
 Static = Callable[[CampaignSpec, View], Reason | None]

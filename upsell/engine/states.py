@@ -57,8 +57,8 @@ TRANSITIONS: Mapping[OfferState, frozenset[OfferState]] = {
     _S.ACTION_REQUIRED: _FROM_ATTEMPT,
     _S.ACCEPTED: frozenset({_S.REVERSED}),
     _S.NEEDS_ATTENTION: frozenset({_S.ACCEPTED, _S.FAILED}),
-    # Re-issued by a journey; FAILED only after payment_declined.
-    _S.EXPIRED: frozenset({_S.SHOWN}),
+    # Re-issued by a journey: as unseen as it was. FAILED only after payment_declined.
+    _S.EXPIRED: frozenset({_S.CREATED, _S.SHOWN}),
     _S.FAILED: frozenset({_S.SHOWN}),
     _S.DECLINED: frozenset(),
     _S.REVOKED: frozenset(),

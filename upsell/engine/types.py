@@ -151,6 +151,38 @@ class Customer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Who:
+    """What we hold of a buyer, to ask the shop by: a hashed key means nothing to it.
+
+    Any may be empty. The shop answers by user, else by order, else by cart.
+    """
+
+    customer_key: str = ""
+    user_ref: Ref = ""
+    order_ref: Ref = ""
+    cart_ref: Ref = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contact:
+    """Where and how to write to a buyer. Asked when a message is sent, and never stored."""
+
+    address: str
+    """An e-mail address, or a telephone number in E.164."""
+    first_name: str = ""
+    locale: str = ""
+    timezone: str = ""
+
+
+class Agreed(StrEnum):
+    """What a buyer said to being written to."""
+
+    GRANTED = "GRANTED"
+    REFUSED = "REFUSED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Occasion:
     """What the engine decides on; after checkout it is the placed order.
 

@@ -1,0 +1,122 @@
+"""The ways through a journey: what is wrong with them, and what is merely unwise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from upsell.engine.journeys.definition import WAITS, Definition, Fault, Kind, Step, in_order
+
+
+def faults(made: Definition) -> Iterator[Fault]:
+    """Yield what forbids publishing: no such step, a way back, a step that nothing leads to."""
+    missing = False
+    for step in made.steps.values():
+        for outcome, target in step.to.items():
+            if target not in made.steps:
+                missing = True
+                yield Fault(
+                    path=f"steps.{step.id}.to.{outcome}", message=f"there is no step “{target}”"
+                )
+    if missing:
+        return
+    loop = _loop(made.first, made.steps)
+    if loop:
+        yield Fault(path=f"steps.{loop[0]}", message="it comes back to itself: " + " → ".join(loop))
+        return
+    reached = set(in_order(made.first, made.steps))
+    for name in made.steps:
+        if name not in reached:
+            yield Fault(path=f"steps.{name}", message="nothing leads here")
+    yield from _offers_after_a_no(made, reached)
+
+
+def _offers_after_a_no(made: Definition, reached: set[str]) -> Iterator[Fault]:
+    """A buyer who declined is not asked again, whatever a journey says."""
+    if made.event != "offer.declined":
+        return
+    for name in made.steps:
+        if name in reached and made.steps[name].kind is Kind.OFFER:
+            yield Fault(
+                path=f"steps.{name}",
+                message="it begins with a declined offer: after a no there is no other offer",
+            )
+
+
+def _loop(first: str, steps: Mapping[str, Step]) -> list[str]:
+    """Return a way back to a step, if there is one; walked without recursion."""
+    done: set[str] = set()
+    way: list[str] = [first]
+    left = [iter(steps[first].to.values())]
+    while left:
+        target = next(left[-1], None)
+        if target is None:
+            done.add(way.pop())
+            left.pop()
+        elif target in way:
+            return [*way[way.index(target) :], target]
+        elif target not in done:
+            way.append(target)
+            left.append(iter(steps[target].to.values()))
+    return []
+
+
+def warnings(made: Definition) -> Iterator[Fault]:
+    """Yield what is unwise of a journey without faults, and may be published."""
+    exits = {one.event for one in made.exits}
+    for place, goal in enumerate(made.goals):
+        if goal.event not in exits:
+            yield Fault(
+                path=f"goals.{place}",
+                message=f"nothing ends a run when {goal.event} comes: who did it is asked again",
+            )
+    sends = [step for step in made.steps.values() if step.kind is Kind.SEND]
+    for step in sends:
+        if any(_before(made, step.id, {Kind.SEND}, stop=WAITS)):
+            yield Fault(path=f"steps.{step.id}", message="two messages without a wait between them")
+        if any(_before(made, step.id, WAITS, stop={Kind.CHECK})):
+            yield Fault(
+                path=f"steps.{step.id}",
+                message="after the last wait nothing checks whether it is still wanted",
+            )
+        marketing = step.told.get("category", "marketing") == "marketing"
+        asks = {Kind.REACHABLE, Kind.BEST_MEDIUM}
+        if marketing and _unasked(made, step.id, asks):
+            yield Fault(
+                path=f"steps.{step.id}",
+                message="nothing asks before whether the buyer may be reached",
+            )
+
+
+def _before(
+    made: Definition, name: str, wanted: set[Kind] | frozenset[Kind], *, stop: object
+) -> Iterator[str]:
+    """Yield steps of the wanted kinds from which a way leads here, past no step that stops it."""
+    comes_from: dict[str, set[str]] = {}
+    for step in made.steps.values():
+        for target in step.to.values():
+            comes_from.setdefault(target, set()).add(step.id)
+    seen, left = set[str](), [*comes_from.get(name, ())]
+    while left:
+        here = left.pop()
+        if here in seen:
+            continue
+        seen.add(here)
+        kind = made.steps[here].kind
+        if kind in wanted:
+            yield here
+        elif kind not in stop:  # type: ignore[operator]
+            left += comes_from.get(here, ())
+
+
+def _unasked(made: Definition, name: str, asks: set[Kind]) -> bool:
+    """Say whether a way leads from the beginning here past none of these kinds."""
+    seen, left = set[str](), [made.first]
+    while left:
+        here = left.pop()
+        if here == name:
+            return True
+        if here in seen or made.steps[here].kind in asks:
+            continue
+        seen.add(here)
+        left += made.steps[here].to.values()
+    return False
