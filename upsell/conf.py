@@ -5,17 +5,26 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from datetime import timedelta
+from contextlib import suppress
+from datetime import time, timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
-from upsell.exceptions import ConfigurationError
+from upsell.engine.caps import ANY, Cap
+from upsell.engine.journeys.definition import MEDIA
+from upsell.engine.webhooks import Endpoint, endpoint_of
+from upsell.exceptions import ConfigurationError, MissingExtra
 from upsell.ports import Gateway, Shop
+
+if TYPE_CHECKING:
+    from upsell.engine.inference import Inference
+    from upsell.media.sms import SmsBackend
+    from upsell.media.webhook import Webhooks
 
 DEFAULTS: Mapping[str, Any] = {
     # name: default — the meaning is in docs/reference/settings.md, from the same words
@@ -44,16 +53,47 @@ DEFAULTS: Mapping[str, Any] = {
     "UPSELL_LIMIT_BUYER": (6, timedelta(hours=1)),  # tries to pay of one buyer
     "UPSELL_LIMIT_ADDRESS": (20, timedelta(hours=1)),  # tries to pay from one address
     "UPSELL_LIMIT_REFUSED": (5, timedelta(days=1)),  # refused cards of a buyer or an address
+    "UPSELL_LIMIT_EVENTS": (1000, timedelta(hours=1)),  # events told by pages at one address
     "UPSELL_CLIENT_ADDRESS": "",  # dotted path: request -> address; empty = REMOTE_ADDR
     "UPSELL_REPORT_RETENTION": timedelta(days=90),  # providers' reports
+    "UPSELL_COST_CURRENCY": "",  # what Product.cost is in; empty = costs are not kept
     "UPSELL_ALLOW_RECURRING": False,  # subscriptions as one-click offers
     "UPSELL_NOT_BOUGHT_DAYS": 365,  # default of a new campaign
     "UPSELL_HASH_KEY": "",  # key of the buyers' hashes; empty = made from SECRET_KEY
     "UPSELL_RETENTION": timedelta(days=365),  # closed offers
     "UPSELL_DECISION_RETENTION": timedelta(days=90),
+    "UPSELL_EVENT_RETENTION": timedelta(days=90),  # events told of buyers
+    "UPSELL_MEASURE_RETENTION": timedelta(days=730),  # mirrored orders, sums per day
     "UPSELL_LINK_RETENTION": timedelta(days=7),  # hashes of links, after close
     "UPSELL_EU_LABELS": True,  # refuse button words that EU law does not accept
+    "UPSELL_SELECTION": {},  # moment -> first, value, weighted or learned, among equals
+    "UPSELL_WEBHOOKS": [],  # receivers: dicts of url, secret (one or several), events
+    "UPSELL_WEBHOOK_PRIVATE_HOSTS": [],  # of them, names inside your network, without TLS too
+    "UPSELL_JOURNEY_ENTRIES": (3, timedelta(days=7)),  # of a buyer, over all journeys
+    "UPSELL_JOURNEY_CALLS": {},  # name -> dict of url and secret, for steps that call a system
+    "UPSELL_JOURNEY_RETENTION": timedelta(days=365),  # runs and messages, after they ended
+    "UPSELL_MAILERS": {},  # category of message -> alias in MAILERS; from Django 6.1
+    "UPSELL_SMS": "",  # dotted path of an SmsBackend; empty = no text messages
+    "UPSELL_SMS_URL": "",  # where HttpSms posts
+    "UPSELL_SMS_TOKEN": "",  # its bearer token
+    "UPSELL_CAPS": (  # rows of medium (* = all together), how many marketing messages, in how long
+        ("email", 1, timedelta(hours=16)),
+        ("email", 3, timedelta(days=7)),
+        ("sms", 1, timedelta(days=1)),
+        ("*", 5, timedelta(days=7)),
+    ),
+    "UPSELL_QUIET_HOURS": {  # medium -> from, until, by the buyer's clock
+        "sms": ("21:00", "09:00"),
+        "push": ("21:00", "09:00"),
+    },
+    "UPSELL_SOFT_OPT_IN": False,  # may who bought be written to about similar goods, unasked
     "UPSELL_CELERY_QUEUE": "",  # empty = Celery's default queue
+}
+
+EXTRAS: Mapping[str, str] = {
+    # dotted path of what needs an extra: the extra that brings what it imports
+    "upsell.engine.inference.Inference": "stats",
+    "upsell.media.webhook.Webhooks": "webhooks",
 }
 
 
@@ -89,12 +129,118 @@ def gateway_by_slug(slug: str) -> Gateway | None:
     return next((gateway for gateway in gateways().values() if gateway.slug == slug), None)
 
 
+def inference() -> Inference:
+    """Return the statistics that need scipy.
+
+    Raises:
+        MissingExtra: The extra ``stats`` is not installed.
+    """
+    made: Inference = _extra("upsell.engine.inference.Inference")
+    return made
+
+
+def sms() -> SmsBackend:
+    """Return what sends text messages.
+
+    Raises:
+        ConfigurationError: ``UPSELL_SMS`` is empty or cannot be imported.
+    """
+    path = get("UPSELL_SMS")
+    if not path:
+        raise ConfigurationError("UPSELL_SMS must name what sends text messages, and is empty")
+    made: SmsBackend = _made("UPSELL_SMS", path)
+    return made
+
+
+def webhooks() -> Webhooks:
+    """Return what posts a webhook.
+
+    Raises:
+        MissingExtra: The extra ``webhooks`` is not installed.
+    """
+    made: Webhooks = _extra("upsell.media.webhook.Webhooks")
+    return made
+
+
+@cache
+def webhook_endpoints() -> tuple[Endpoint, ...]:
+    """Return who gets webhooks. One that cannot be used is left out: a system check says so.
+
+    Buyers' purchases pass here, so nothing is raised.
+    """
+    plain = plain_hosts()
+    made: list[Endpoint] = []
+    for row in get("UPSELL_WEBHOOKS") or ():
+        with suppress(ValueError):
+            made.append(endpoint_of(row, plain_hosts=plain))
+    return tuple(made)
+
+
+def private_hosts() -> frozenset[str]:
+    """Return the hosts of receivers that may have an address inside the host's network."""
+    return frozenset(get("UPSELL_WEBHOOK_PRIVATE_HOSTS"))
+
+
+def plain_hosts() -> frozenset[str]:
+    """Return the hosts of receivers that may do without TLS: those, and all while debugging."""
+    return private_hosts() | ({"*"} if settings.DEBUG else set())
+
+
 def duration(name: str) -> timedelta:
     """Return a setting that is a length of time."""
     value = get(name)
     if not isinstance(value, timedelta):
         raise ConfigurationError(f"{name} must be a timedelta, and is {value!r}")
     return value
+
+
+@cache
+def caps() -> tuple[Cap, ...]:
+    """Return how many marketing messages a buyer may get, in how long.
+
+    Raises:
+        ConfigurationError: A row is not a medium, a number from 1 on and a timedelta.
+    """
+    rows: Any = get("UPSELL_CAPS")
+    try:
+        return tuple(_cap(*row) for row in rows)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(
+            "UPSELL_CAPS wants rows of a medium or *, a number from 1 on, and a timedelta; there "
+            f"was {rows!r}"
+        ) from error
+
+
+def _cap(medium: Any, most: Any, within: Any) -> Cap:
+    if medium not in {*MEDIA, ANY} or type(most) is not int or not isinstance(within, timedelta):
+        raise ValueError(f"{medium!r}, {most!r}, {within!r}")
+    return Cap(medium=medium, most=most, within=within)
+
+
+@cache
+def quiet_hours() -> Mapping[str, tuple[time, time]]:
+    """Return medium to from when until when nobody is written to, by the buyer's clock.
+
+    Raises:
+        ConfigurationError: It is not a medium to two times such as ``"21:00"``.
+    """
+    rows: Any = get("UPSELL_QUIET_HOURS")
+    try:
+        return {_medium(name): _hours(*pair) for name, pair in rows.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f'UPSELL_QUIET_HOURS wants medium to two times such as "21:00", and there was {rows!r}'
+        ) from error
+
+
+def _medium(name: Any) -> str:
+    if name not in MEDIA:
+        raise ValueError(f"{name!r}")
+    return str(name)
+
+
+def _hours(begins: Any, ends: Any) -> tuple[time, time]:
+    return time.fromisoformat(begins), time.fromisoformat(ends)
 
 
 def money(value: str | Decimal) -> Decimal:
@@ -123,10 +269,20 @@ def _made(setting: str, path: str) -> Any:
         raise ConfigurationError(f"{setting} names {path}, which cannot be imported") from error
 
 
+def _extra(path: str) -> Any:
+    try:
+        return import_string(path)()
+    except ImportError as error:
+        raise MissingExtra(EXTRAS[path]) from error
+
+
 def _forget(*, setting: str, **_kwargs: Any) -> None:
     if setting.startswith("UPSELL_"):
         shop.cache_clear()
         gateways.cache_clear()
+        webhook_endpoints.cache_clear()
+        caps.cache_clear()
+        quiet_hours.cache_clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="upsell.conf")

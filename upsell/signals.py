@@ -13,6 +13,9 @@ order_shipped = Signal()
 order_delivered = Signal()
 order_returned = Signal()
 
+# ---- received; with ``name`` and whatever else ``hooks.track`` takes. Sending it is the same.
+event = Signal()
+
 # ---- sent
 offer_shown = Signal()
 """offer_id, at"""
@@ -38,5 +41,11 @@ documents_outdated = Signal()
 """offer_id, order_ref: an invoice exists and the order changed after it"""
 message_sent = Signal()
 """message_id, at"""
+consent_withdrawn = Signal()
+"""customer_key, medium, purpose, at"""
+guardrail_tripped = Signal()
+"""guardrail, campaign_id, channel, at"""
 late_money = Signal()
 """offer_id, attempt_id: money arrived after the offer was closed and is being refunded"""
+run_stuck = Signal()
+"""run_id, journey, at"""

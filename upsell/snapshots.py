@@ -7,7 +7,7 @@ import hmac
 import threading
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
@@ -17,8 +17,11 @@ from django.core.signals import setting_changed
 from django.db import models
 
 from upsell import conf
+from upsell.engine.arms import ArmOffer, Running, RunningExperiment, by_campaign
+from upsell.engine.bandit import PRIOR_VIEWS, Posterior
 from upsell.engine.campaigns import (
     Bounds,
+    By,
     CampaignSpec,
     ChannelPolicy,
     DocumentPolicy,
@@ -35,14 +38,21 @@ from upsell.engine.campaigns import (
     Trigger,
     TriggerKind,
 )
+from upsell.engine.experiments import BUCKETS, HOLDOUT_SALT, MAX_HOLDOUT, ArmSpec, PhaseSpec
 from upsell.engine.index import CampaignIndex, compile_index
+from upsell.engine.selecting import Selection
 from upsell.models import (
+    Arm,
+    Belief,
     Campaign,
     CampaignExclusion,
     CampaignSet,
     CampaignTrigger,
     ChannelSettings,
+    Experiment,
+    Journey,
     Offer,
+    Phase,
 )
 from upsell.models.versioned import SET_ID
 from upsell.ports import Change, ChangeKind, Customer, Occasion, Price, Replaced
@@ -62,7 +72,12 @@ class ChannelTerms:
     staff_address: str
     hold: bool
     holdout: int
+    """Buckets of buyers who are never offered anything."""
+    holdout_salt: str
     time_zone: str
+    ask_satisfaction: bool
+    ancillary_tags: frozenset[str]
+    ancillary_categories: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +89,8 @@ class _Snapshot:
 
 _lock = threading.Lock()
 _snapshot: _Snapshot | None = None
+_journeys: bool | None = None
+"""Whether there is one that may listen to events; none = not looked yet."""
 
 
 def index(version: int | None = None) -> CampaignIndex:
@@ -84,22 +101,46 @@ def index(version: int | None = None) -> CampaignIndex:
     return _held(version).index
 
 
-def remembers() -> bool:
-    """Whether the campaigns held ask what a buyer was shown before. No statement."""
-    held = _snapshot
-    return held is None or held.index.remembers
-
-
 def policy(channel: str, version: int | None = None) -> ChannelTerms:
     """Return what holds for a sales channel: its row, else the row for all, else the settings."""
     channels = _held(version).channels
     return channels.get(channel) or channels.get("") or _terms(None)
 
 
+def is_unused() -> bool:
+    """Whether there was no campaign and no journey when last looked.
+
+    No statement; false = not known.
+    """
+    held = _snapshot
+    return held is not None and not len(held.index) and _journeys is False
+
+
+def may_have_journeys() -> bool:
+    """Whether some journey might have listened when last looked. No statement; true = not known."""
+    return _journeys is not False
+
+
+def has_journeys() -> bool:
+    """Whether some journey listened when last looked; a statement where nobody has looked yet."""
+    return look_for_journeys() if _journeys is None else _journeys
+
+
+def look_for_journeys() -> bool:
+    """Look whether there is a journey that may listen to events: one statement.
+
+    Whoever compiles the campaigns looks along, since a journey's edit raises their version too.
+    """
+    global _journeys
+    # One that is paused, or takes nobody in any more, has runs that events end.
+    _journeys = Journey.objects.filter(state__in=["LIVE", "PAUSED", "SUNSET"]).exists()
+    return _journeys
+
+
 def forget(**_kwargs: object) -> None:
     """Drop what is held: the next decision compiles anew."""
-    global _snapshot
-    _snapshot = None
+    global _snapshot, _journeys
+    _snapshot, _journeys = None, None
 
 
 def _forget_setting(*, setting: str, **_kwargs: object) -> None:
@@ -122,26 +163,51 @@ def _held(version: int | None) -> _Snapshot:
             return _snapshot
         # The version was read before the rows: an edit in between is seen by the next look.
         channels = {row.channel: _terms(row) for row in ChannelSettings.objects.all()}
-        policies = {
-            channel: ChannelPolicy(
-                enabled=terms.enabled,
-                validity=terms.validity,
-                allow_recurring=bool(conf.get("UPSELL_ALLOW_RECURRING")),
-            )
-            for channel, terms in {"": _terms(None), **channels}.items()
-        }
+        around = _Around(
+            policies={
+                channel: policy_of(terms)
+                for channel, terms in {"": _terms(None), **channels}.items()
+            },
+            running=by_campaign(running_experiments()),
+            selections=selections(),
+        )
         _snapshot = _Snapshot(
             version=version,
-            index=_followed(_snapshot, version, policies)
-            or compile_index(all_specs(), version=version, policies=policies),
+            index=_followed(_snapshot, version, around)
+            or compile_index(
+                all_specs(),
+                version=version,
+                policies=around.policies,
+                running=around.running,
+                selections=around.selections,
+            ),
             channels=channels,
         )
+        look_for_journeys()
         return _snapshot
 
 
-def _followed(
-    held: _Snapshot | None, version: int, policies: Mapping[str, ChannelPolicy]
-) -> CampaignIndex | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What an index holds besides its campaigns."""
+
+    policies: Mapping[str, ChannelPolicy]
+    running: Running
+    selections: Mapping[str, Selection]
+
+
+def policy_of(terms: ChannelTerms) -> ChannelPolicy:
+    """Return what the engine reads of what staff may set for a sales channel."""
+    return ChannelPolicy(
+        enabled=terms.enabled,
+        validity=terms.validity,
+        allow_recurring=bool(conf.get("UPSELL_ALLOW_RECURRING")),
+        holdout=terms.holdout,
+        holdout_salt=terms.holdout_salt,
+    )
+
+
+def _followed(held: _Snapshot | None, version: int, around: _Around) -> CampaignIndex | None:
     """Return the index held with the edits since; none = it has to be made anew."""
     if held is None or held.version > version:  # a database restored from a backup
         return None
@@ -156,7 +222,9 @@ def _followed(
         _compiled(rows),
         version=version,
         total=Campaign.objects.filter(archived=False).count(),
-        policies=policies,
+        policies=around.policies,
+        running=around.running,
+        selections=around.selections,
     )
 
 
@@ -178,8 +246,12 @@ def _terms(row: ChannelSettings | None) -> ChannelTerms:
         sender=(row and row.sender) or str(conf.get("UPSELL_FROM_EMAIL")),
         staff_address=(row and row.staff_address) or str(conf.get("UPSELL_STAFF_EMAIL")),
         hold=bool(conf.get("UPSELL_FULFILMENT_HOLD")) if hold is None else hold,
-        holdout=row.holdout if row else 0,
+        holdout=min(row.holdout * BUCKETS // 100, MAX_HOLDOUT) if row else 0,
+        holdout_salt=row.holdout_salt if row else HOLDOUT_SALT,
         time_zone=(row and row.time_zone) or "",
+        ask_satisfaction=bool(row and row.ask_satisfaction),
+        ancillary_tags=frozenset(row.ancillary_tags if row else ()),
+        ancillary_categories=frozenset(row.ancillary_categories if row else ()),
     )
 
 
@@ -278,6 +350,7 @@ def _spec(
         stock=StockPolicy(campaign.stock),
         documents=DocumentPolicy(campaign.documents),
         allow_below_cost=campaign.allow_below_cost,
+        weight=campaign.weight,
     )
 
 
@@ -287,6 +360,121 @@ def _amount(value: str | None) -> Decimal | None:
 
 def _amounts(values: Mapping[str, str]) -> dict[str, Decimal]:
     return {currency: Decimal(str(value)) for currency, value in values.items()}
+
+
+# ------------------------------------------------------------------ experiments and beliefs
+
+
+def running_experiments() -> list[RunningExperiment]:
+    """Return the experiments that run, each in its present phase. One statement without any.
+
+    Three statements more where an arm changes what its campaign offers.
+    """
+    arms = Arm.objects.filter(
+        phase__started_at__isnull=False,
+        phase__ended_at__isnull=True,
+        phase__experiment__state=Experiment.State.RUNNING,
+    ).select_related("phase__experiment")
+    by_phase: dict[Phase, list[Arm]] = {}
+    for arm in arms.order_by("phase_id", "pk"):
+        by_phase.setdefault(arm.phase, []).append(arm)
+    changed = {
+        arm.campaign_id
+        for rows in by_phase.values()
+        for arm in rows
+        if arm.overrides and arm.campaign_id is not None
+    }
+    found = _compiled(Campaign.objects.filter(pk__in=changed)) if changed else ()
+    specs = {spec.id: spec for spec in found}
+    return [_running(phase, rows, specs) for phase, rows in by_phase.items()]
+
+
+def _running(
+    phase: Phase, arms: Sequence[Arm], specs: Mapping[int, CampaignSpec]
+) -> RunningExperiment:
+    return RunningExperiment(
+        id=phase.experiment_id,
+        phase_id=phase.pk,
+        slug=phase.experiment.slug,
+        moment=phase.experiment.moment,
+        phase=phase_spec(phase, arms),
+        arms={
+            arm.slug: ArmOffer(
+                campaign=arm.campaign_id,
+                instead=_changed_by(arm, specs),
+                copy=arm.overrides.get("copy", {}),
+            )
+            for arm in arms
+        },
+    )
+
+
+def _changed_by(arm: Arm, specs: Mapping[int, CampaignSpec]) -> CampaignSpec | None:
+    spec = specs.get(arm.campaign_id or 0)
+    return overridden(spec, arm.overrides) if spec and arm.overrides else None
+
+
+def phase_spec(phase: Phase, arms: Iterable[Arm]) -> PhaseSpec:
+    """Return who is in which arm of a phase."""
+    return PhaseSpec(
+        salt=phase.experiment.salt,
+        traffic=phase.traffic,
+        arms=tuple(ArmSpec(slug=arm.slug, weight=arm.weight) for arm in arms),
+    )
+
+
+def overridden(spec: CampaignSpec, overrides: Mapping[str, Any]) -> CampaignSpec:
+    """Return a campaign as an arm changes it; its words are changed where the offer is written."""
+    if "product_ref" in overrides:
+        ref = str(overrides["product_ref"])
+        spec = replace(spec, offer_by=OfferBy.PRODUCT, product_ref=ref)
+    if "rule" in overrides:
+        rule = PriceRule(
+            kind=RuleKind(overrides["rule"]),
+            percent=Decimal(str(overrides.get("percent", 0))),
+            amounts=_amounts(overrides.get("amounts", {})),
+            from_regular=spec.rule.from_regular,
+            allow_free=spec.rule.allow_free,
+        )
+        spec = replace(spec, rule=rule)
+    return spec
+
+
+def selections() -> dict[str, Selection]:
+    """Return how equals are told apart, by moment; no statement where all go by rank.
+
+    Two statements for each moment that goes by what is believed.
+    """
+    found: dict[str, Selection] = {}
+    for moment, name in dict(conf.get("UPSELL_SELECTION")).items():
+        by = By(name)
+        if by is By.WEIGHTED:
+            found[moment] = Selection(by=by)
+        elif by is not By.FIRST:
+            found[moment] = _believed(moment, by)
+    return found
+
+
+def _believed(moment: str, by: By) -> Selection:
+    newest = Belief.objects.filter(moment=moment).order_by("-made_at", "-pk").first()
+    if newest is None:
+        return Selection(by=by)
+    rows = list(Belief.objects.filter(moment=moment, version=newest.version))
+    beliefs = {
+        row.campaign_id: Posterior(alpha=row.alpha, beta=row.beta, worth=row.worth) for row in rows
+    }
+    mean = sum(row.alpha for row in rows) / sum(row.alpha + row.beta for row in rows)
+    return Selection(
+        by=by,
+        beliefs=beliefs,
+        prior=Posterior(
+            alpha=PRIOR_VIEWS * mean,
+            beta=PRIOR_VIEWS * (1 - mean),
+            worth=sum((row.worth for row in rows), Decimal(0)) / len(rows),
+        ),
+        version=newest.version,
+        paused=frozenset(row.campaign_id for row in rows if row.paused),
+    )
 
 
 # ------------------------------------------------------------------ buyers and orders

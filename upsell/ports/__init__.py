@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from upsell.engine.conditions import FactSpec, FactType
 from upsell.engine.money import allocate, exponent, minor_units, round_money, share_of_units
 from upsell.engine.quoting import (
     credit,
@@ -11,6 +12,7 @@ from upsell.engine.quoting import (
     plan_change,
 )
 from upsell.engine.types import (
+    Agreed,
     Applied,
     Availability,
     Change,
@@ -18,6 +20,7 @@ from upsell.engine.types import (
     Choice,
     Collection,
     CollectionWay,
+    Contact,
     Customer,
     Fact,
     Line,
@@ -30,8 +33,10 @@ from upsell.engine.types import (
     Ref,
     Replaced,
     TaxLine,
+    Who,
 )
 from upsell.exceptions import NotFound, Refused
+from upsell.ports.cursors import make_cursor, page_since, read_cursor
 from upsell.ports.payment import (
     BaseGateway,
     ChargeRequest,
@@ -45,6 +50,7 @@ from upsell.ports.payment import (
 from upsell.ports.shop import BaseShop, Capability, Shop
 
 __all__ = [
+    "Agreed",
     "Applied",
     "Availability",
     "BaseGateway",
@@ -58,8 +64,11 @@ __all__ = [
     "Choice",
     "Collection",
     "CollectionWay",
+    "Contact",
     "Customer",
     "Fact",
+    "FactSpec",
+    "FactType",
     "Gateway",
     "Line",
     "Moment",
@@ -77,14 +86,18 @@ __all__ = [
     "Replaced",
     "Shop",
     "TaxLine",
+    "Who",
     "allocate",
     "credit",
     "ensure_as_quoted",
     "exponent",
     "gross_price",
+    "make_cursor",
     "minor_units",
     "order_version",
+    "page_since",
     "plan_change",
+    "read_cursor",
     "round_money",
     "share_of_units",
 ]

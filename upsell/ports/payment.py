@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from upsell.engine.types import Collection, CollectionWay, Occasion, Ref
+from upsell.exceptions import Refused
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
@@ -180,6 +181,10 @@ class RedirectGateway(BaseGateway):
         Returns:
             The provider's reference, and the address of the page that asks the buyer. It sends
             the buyer back to ``request.return_url``.
+
+        Raises:
+            Refused: The provider will not open it, for certain; its reason becomes the
+                ``decline_code``. Whatever else is raised counts as UNKNOWN.
         """
         raise NotImplementedError(f"{type(self).__name__} must give begin()")
 
@@ -202,7 +207,10 @@ class RedirectGateway(BaseGateway):
         )
 
     def charge(self, request: ChargeRequest) -> ChargeResult:
-        reference, address = self.begin(request)
+        try:
+            reference, address = self.begin(request)
+        except Refused as refused:
+            return ChargeResult(state=ChargeState.DECLINED, decline_code=refused.reason)
         return ChargeResult(
             state=ChargeState.REQUIRES_ACTION,
             reference=reference,

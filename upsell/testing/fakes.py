@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -23,7 +23,6 @@ from upsell.ports import (
     Collection,
     CollectionWay,
     Customer,
-    Fact,
     Line,
     Occasion,
     Price,
@@ -35,6 +34,8 @@ from upsell.ports import (
     RefundState,
     Refused,
 )
+
+WITHDRAWAL_PERIOD = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +67,13 @@ class FakeShop(ports.BaseShop):
         self.catalogue: dict[Ref, Product] = {}
         self.prices: dict[Ref, Price] = {}
         self.stock: dict[Ref, int | None] = {}
-        self.orders: dict[Ref, Occasion] = {}
+        self.placed: dict[Ref, Occasion] = {}
+        self.changes: list[Ref] = []
+        """Every order placed or changed, in turn: what ``orders_since`` walks along."""
         self.payments: list[dict[str, Any]] = []
         self.waiting: dict[Ref, datetime] = {}
+        self.withdrawals: dict[str, Decimal] = {}
+        """Change to what the shop is to give back of the order's own payment."""
         """Orders whose packing waits, and until when."""
         self._holds: dict[str, Mapping[Ref, int]] = {}
         self._done: dict[str, _Done] = {}
@@ -100,7 +105,7 @@ class FakeShop(ports.BaseShop):
         **fields: Any,
     ) -> Ref:
         """Place an order, its discount spread over the lines; return its reference."""
-        ref = str(len(self.orders) + 1)
+        ref = str(len(self.placed) + 1)
         before = [self.prices[product].times(quantity) for product, quantity in lines]
         off = ports.allocate(Decimal(discount), [row.gross for row in before], self.currency)
         rows = []
@@ -135,12 +140,14 @@ class FakeShop(ports.BaseShop):
             "has_shipping_address": True,
             "payment_method": "card",
         }
-        self.orders[ref] = self._summed(
-            Occasion(
-                **values | fields,
-                lines=tuple(rows),
-                goods=Price.zero(self.currency),
-                total=Price.zero(self.currency),
+        self._keep(
+            self._summed(
+                Occasion(
+                    **values | fields,
+                    lines=tuple(rows),
+                    goods=Price.zero(self.currency),
+                    total=Price.zero(self.currency),
+                )
             )
         )
         return ref
@@ -148,7 +155,11 @@ class FakeShop(ports.BaseShop):
     def change_order(self, ref: Ref, **fields: Any) -> None:
         """Change what the host says of an order: ``cancelled=True``, ``released=True`` …"""
         with self._lock:
-            self.orders[ref] = replace(self.orders[ref], **fields)
+            self._keep(replace(self.placed[ref], **fields))
+
+    def _keep(self, order: Occasion) -> None:
+        self.placed[order.ref] = order
+        self.changes.append(order.ref)
 
     def _summed(self, order: Occasion) -> Occasion:
         goods = sum((line.total for line in order.lines), Price.zero(order.currency))
@@ -162,7 +173,7 @@ class FakeShop(ports.BaseShop):
     # ---- reads
 
     def order(self, ref: Ref) -> Occasion:
-        found = self.orders.get(ref)
+        found = self.placed.get(ref)
         if found is None:
             raise ports.NotFound(f"no order {ref}")
         return found
@@ -204,7 +215,7 @@ class FakeShop(ports.BaseShop):
                 parent_ref=line.product.parent_ref,
                 at=order.placed_at,
             )
-            for order in self.orders.values()
+            for order in self.placed.values()
             if order.placed_at is not None
             and order.placed_at >= since
             and same(order.customer)
@@ -214,13 +225,15 @@ class FakeShop(ports.BaseShop):
         ]
         return sorted(found, key=lambda row: row.at, reverse=True)[:limit]
 
-    def orders_since(self, after: datetime, limit: int) -> Sequence[Ref]:
-        rows = [row for row in self.orders.values() if row.placed_at and row.placed_at >= after]
-        return [row.ref for row in rows][:limit]
+    def orders_since(self, cursor: str, limit: int) -> tuple[Sequence[Ref], str]:
+        done = int(cursor or 0)
+        page = self.changes[done : done + limit]
+        return list(dict.fromkeys(page)), str(done + len(page)) if page else cursor
 
     def baskets(self, since: datetime) -> Iterator[Sequence[Ref]]:
-        for ref in self.orders_since(since, len(self.orders)):
-            yield [line.product.ref for line in self.orders[ref].lines]
+        for order in self.placed.values():
+            if order.placed_at and order.placed_at >= since:
+                yield [line.product.ref for line in order.lines]
 
     def choices(self, kind: str, query: str, limit: int) -> Sequence[Choice]:
         rows: Mapping[str, Iterable[tuple[Ref, str]]] = {
@@ -228,8 +241,8 @@ class FakeShop(ports.BaseShop):
             "category": ((r, r) for row in self.catalogue.values() for r in row.category_refs),
             "brand": ((row.brand_ref, row.brand_ref) for row in self.catalogue.values()),
             "tag": ((tag, tag) for row in self.catalogue.values() for tag in row.tags),
-            "order": ((ref, row.number) for ref, row in self.orders.items()),
-            "channel": ((row.channel, row.channel) for row in self.orders.values()),
+            "order": ((ref, row.number) for ref, row in self.placed.items()),
+            "channel": ((row.channel, row.channel) for row in self.placed.values()),
         }
         words = query.lower()
         found = {ref: label for ref, label in rows.get(kind, ()) if ref}
@@ -239,9 +252,6 @@ class FakeShop(ports.BaseShop):
             if ref == query or words in label.lower()
         ]
         return fits[:limit]
-
-    def facts(self, customer: Customer) -> Mapping[str, Fact]:
-        return {}
 
     # ---- money and stock
 
@@ -305,7 +315,7 @@ class FakeShop(ports.BaseShop):
                     {"ref": part.line_ref, "quantity": part.quantity} for part in change.replaces
                 ),
             )
-            self.orders[change.order_ref] = after
+            self._keep(after)
             self._done[change.id] = _Done(applied=applied, before=before, taken=taken)
             return applied
 
@@ -348,13 +358,15 @@ class FakeShop(ports.BaseShop):
                 raise Refused("order_released", f"order {now.number} is packed")
             for ref, units in done.taken.items():
                 self._put_back(ref, units)
-            self.orders[change.order_ref] = replace(
-                now,
-                lines=done.before.lines,
-                goods=done.before.goods,
-                shipping=done.before.shipping,
-                total=done.before.total,
-                version=done.before.version,
+            self._keep(
+                replace(
+                    now,
+                    lines=done.before.lines,
+                    goods=done.before.goods,
+                    shipping=done.before.shipping,
+                    total=done.before.total,
+                    version=done.before.version,
+                )
             )
             undone = replace(
                 applied, total_before=applied.total_after, total_after=done.before.total
@@ -390,6 +402,19 @@ class FakeShop(ports.BaseShop):
 
     def release_fulfilment(self, order_ref: Ref) -> None:
         self.waiting.pop(order_ref, None)
+
+    def withdrawal_until(self, order_ref: Ref, line_ref: Ref) -> datetime | None:
+        order = self.placed.get(order_ref)
+        if order is None or order.placed_at is None:
+            return None
+        there = any(row.ref == line_ref for row in order.lines)
+        return order.placed_at + WITHDRAWAL_PERIOD if there else None
+
+    def withdrawal_made(self, change: Change, applied: Applied, original: Decimal) -> None:
+        with self._lock:
+            if not any(row.ref == applied.line_ref for row in self.order(change.order_ref).lines):
+                raise Refused("order_changed", f"there is no line {applied.line_ref}")
+            self.withdrawals.setdefault(change.id, original)
 
 
 class FakeGateway(ports.BaseGateway):

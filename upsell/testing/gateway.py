@@ -37,6 +37,7 @@ CARDS: Mapping[str, str] = {
     "card_hang": "answers nothing in time, and charges nothing",
     "card_lost": "is charged, and the answer is lost",
     "card_wrong_amount": "is charged another amount than asked",
+    "card_wrong_amount_kept": "is charged another amount, and refuses the first refund",
     "card_refund_refused": "is charged, and refuses refunds",
 }
 
@@ -46,6 +47,7 @@ _TABLES = (
     " credential text not null, state text not null, reference text not null unique)",
     "create table if not exists refunds (key text primary key, reference text not null,"
     " amount text not null, currency text not null)",
+    "create table if not exists refusals (reference text primary key)",
     "create table if not exists returns (reference text primary key, url text not null)",
 )
 
@@ -98,7 +100,8 @@ class LedgerGateway(BaseGateway):
                 "card_declined": ChargeState.DECLINED,
                 "card_challenge": ChargeState.REQUIRES_ACTION,
             }.get(card, ChargeState.CAPTURED)
-            amount = request.amount + 1 if card == "card_wrong_amount" else request.amount
+            wrong = card.startswith("card_wrong_amount")
+            amount = request.amount + 1 if wrong else request.amount
             ledger.execute(
                 "insert into charges values (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -158,6 +161,8 @@ class LedgerGateway(BaseGateway):
                 return RefundResult(state=RefundState.REFUNDED, reference=f"re_{key}")
             if charge is None or charge["credential"] == "card_refund_refused":
                 return RefundResult(state=RefundState.REFUSED, message="refused")
+            if charge["credential"] == "card_wrong_amount_kept" and _is_first(ledger, reference):
+                return RefundResult(state=RefundState.REFUSED, message="not yet")
             given = ledger.execute(
                 "select amount from refunds where reference = ?", (reference,)
             ).fetchall()
@@ -235,6 +240,12 @@ class LedgerGateway(BaseGateway):
             ledger.execute("commit")
         finally:
             ledger.close()
+
+
+def _is_first(ledger: sqlite3.Connection, reference: str) -> bool:
+    """Whether nobody asked for a refund of this charge before; from now on somebody has."""
+    made = ledger.execute("insert or ignore into refusals values (?)", (reference,))
+    return made.rowcount == 1
 
 
 class BalanceGateway(BaseGateway):

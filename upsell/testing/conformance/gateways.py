@@ -44,6 +44,11 @@ class GatewayConformance:
         """Return what the provider took for an order, less what it gave back. None = unknown."""
         return None
 
+    def approve(self, answer: ChargeResult) -> None:
+        """Answer for the buyer, with yes, on the provider's approval page: for gateways that
+        always ask (``REDIRECT_APPROVAL``)."""
+        raise AssertionError(f"wanted it paid, found {answer.state}; override approve()")
+
     can_refund = True
     """Whether money was moved at all: an open balance moves none."""
 
@@ -63,8 +68,8 @@ class GatewayConformance:
 
     def test_a_charge_takes_the_amount_once_however_often_it_is_asked(self) -> None:
         gateway, request = self._request()
-        first = gateway.charge(request)
-        second = gateway.charge(request)
+        first = self._paid(gateway, request)
+        second = self._paid(gateway, request)
         assert first.state in _PAID, f"wanted it paid, found {first.state}"
         assert second.state is first.state, f"asked again: {second.state}"
         assert second.reference == first.reference, "asked again, another object was made"
@@ -73,7 +78,7 @@ class GatewayConformance:
 
     def test_one_key_never_charges_two_amounts(self) -> None:
         gateway, request = self._request()
-        gateway.charge(request)
+        self._paid(gateway, request)
         dearer = request.amount + 1
         units = minor_units(dearer, request.currency)
         gateway.charge(replace(request, amount=dearer, minor_units=units))
@@ -95,6 +100,7 @@ class GatewayConformance:
         assert len(answers) == 12, "a charge raised; UNKNOWN is an answer"
         made = {row.reference for row in answers if row.reference}
         assert len(made) <= 1, f"one key, and {len(made)} objects of the provider"
+        self._finished(gateway, answers[0])
         self._took(request, request.amount)
 
     def test_a_key_is_found_afterwards_and_an_unknown_one_is_nothing(self) -> None:
@@ -102,7 +108,7 @@ class GatewayConformance:
         if not self.can_refund:
             return
         assert self._found(gateway, request) is None, "nothing was asked yet"
-        made = gateway.charge(request)
+        made = self._paid(gateway, request)
         found = self._found(gateway, request)
         assert found is not None, "what was charged is found by its key"
         assert (found.state, found.reference) == (made.state, made.reference), f"found {found}"
@@ -143,7 +149,7 @@ class GatewayConformance:
         gateway, request = self._request()
         if not self.can_refund:
             return
-        made = gateway.charge(request)
+        made = self._paid(gateway, request)
         key, half = f"ups-{uuid.uuid4()}", request.amount / 2
         for _ in range(2):
             answer = gateway.refund(made.reference, half, request.currency, key)
@@ -192,6 +198,18 @@ class GatewayConformance:
             return_url="https://shop.example/back/",
             metadata={"key": key, "order": order.ref},
         )
+
+    def _paid(self, gateway: Any, request: ChargeRequest) -> ChargeResult:
+        """Charge; where the provider asks the buyer each time, as the buyer says yes."""
+        answer: ChargeResult = gateway.charge(request)
+        return self._finished(gateway, answer)
+
+    def _finished(self, gateway: Any, answer: ChargeResult) -> ChargeResult:
+        if answer.state is not ChargeState.REQUIRES_ACTION:
+            return answer
+        self.approve(answer)
+        finished: ChargeResult = gateway.resume(answer.reference)
+        return finished
 
     def _found(self, gateway: Any, request: ChargeRequest) -> ChargeResult | None:
         found: ChargeResult | None = gateway.find(

@@ -15,7 +15,17 @@ from types import SimpleNamespace
 from typing import Any
 
 from upsell import ports
-from upsell.ports import Capability, Change, ChangeKind, NotFound, Price, Quote, Refused, Replaced
+from upsell.ports import (
+    BaseShop,
+    Capability,
+    Change,
+    ChangeKind,
+    NotFound,
+    Price,
+    Quote,
+    Refused,
+    Replaced,
+)
 
 
 class ShopConformance:
@@ -165,6 +175,31 @@ class ShopConformance:
         times = [row.at for row in found]
         assert times == sorted(times, reverse=True), "newest first"
         assert len(list(shop.purchases(order.customer, since, 1))) <= 1, "the limit is kept"
+
+    def test_orders_are_read_in_one_go_and_unknown_ones_left_out(self) -> None:
+        shop, ref = self._placed()
+        other = self.place((self.bought()[0], 1))
+        found = shop.orders([other, "no-such-order", ref])
+        assert set(found) == {ref, other}, f"orders(): found {sorted(found)}"
+        for key, order in found.items():
+            assert order == shop.order(key), f"orders()[{key!r}] is not order({key!r})"
+        assert not shop.orders([]), "orders([])"
+
+    def test_orders_since_tells_every_order_in_pages_and_then_nothing(self) -> None:
+        shop, ref = self._placed()
+        if type(shop).orders_since is BaseShop.orders_since:
+            return
+        placed = [ref, *(self.place((self.bought()[0], 1)) for _ in range(2))]
+        for limit in (1, 2, 100):
+            found, cursor = self._walked(shop, "", limit)
+            missing = [row for row in placed if row not in found]
+            assert not missing, f"orders_since() left out {missing} in pages of {limit}"
+            rest, same = shop.orders_since(cursor, limit)
+            assert (list(rest), same) == ([], cursor), f"at the end there is nothing: {rest}"
+        late = self.place((self.bought()[0], 1))
+        found, _cursor = self._walked(shop, cursor, 1)
+        assert late in found, "an order that came since is told"
+        assert not set(found) & set(placed[:-1]), f"the older ones were told before: {found}"
 
     # ------------------------------------------------------------ whose order
 
@@ -364,6 +399,24 @@ class ShopConformance:
         shop.apply(change, quote, shop.hold(change, quote))
         assert self.stock_of(self.offered()) == left - 1, "one unit left the shelf"
 
+    def test_a_withdrawal_is_taken_once_and_only_of_a_line_that_is_there(self) -> None:
+        shop, ref = self._placed()
+        if Capability.WITHDRAWAL not in shop.capabilities:
+            return
+        change, quote = self._append(shop, ref)
+        applied = shop.apply(change, quote)
+        until = shop.withdrawal_until(ref, applied.line_ref)
+        assert until is not None, "the added line can be withdrawn from"
+        assert until.tzinfo is not None, f"an aware time, not {until}"
+        assert shop.withdrawal_until(ref, "no-such-line") is None, "there is no such line"
+        self.set_released(ref)
+        total = shop.order(ref).total
+        shop.withdrawal_made(change, applied, Decimal(0))
+        once = self.everything()
+        shop.withdrawal_made(change, applied, Decimal(0))
+        assert self.everything() == once, "a withdrawal was taken twice"
+        assert shop.order(ref).total == total, "the total is what was agreed; money goes back"
+
     # ------------------------------------------------------------ payments
 
     def test_a_payment_is_booked_once(self) -> None:
@@ -380,6 +433,19 @@ class ShopConformance:
         shop = self.make_shop()
         first, second = self.bought()
         return shop, self.place((first, 1), (second, 2), discount=discount)
+
+    def _walked(self, shop: Any, cursor: str, limit: int) -> tuple[list[str], str]:
+        """Return what is told from there to the end, and where that is."""
+        found: list[str] = []
+        for _page in range(1000):
+            refs, following = shop.orders_since(cursor, limit)
+            assert len(refs) <= limit, f"orders_since() told {len(refs)}, the limit was {limit}"
+            assert isinstance(following, str), f"a cursor is text: {following!r}"
+            if following == cursor:
+                return found, cursor
+            found += refs
+            cursor = following
+        raise AssertionError("orders_since() never comes to an end")
 
     def _kinds(self) -> list[Any]:
         shop = self.make_shop()
