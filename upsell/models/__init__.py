@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from upsell.models.backtest import BacktestRun
 from upsell.models.campaign import (
     Campaign,
     CampaignCopy,
@@ -11,16 +12,44 @@ from upsell.models.campaign import (
     CampaignTrigger,
 )
 from upsell.models.channel import ChannelAccess, ChannelSettings
+from upsell.models.consent import Consent, MessageEvent, Reachability, Suppression
 from upsell.models.decision import Decision
 from upsell.models.event import OfferEvent
+from upsell.models.experiment import Arm, Belief, Experiment, Exposure, KeyLink, Look, Phase
+from upsell.models.inbox import EventInbox
+from upsell.models.journey import (
+    EntryRefused,
+    GoalHit,
+    Journey,
+    JourneyRun,
+    JourneyStep,
+    JourneyVersion,
+    Listener,
+    StepLog,
+)
+from upsell.models.measure import (
+    Alarm,
+    DailyMetric,
+    DecisionCount,
+    OrderFact,
+    OrderLineFact,
+    OrderNote,
+    Progress,
+)
 from upsell.models.message import OutboxMessage
-from upsell.models.offer import Offer, OfferQuote
+from upsell.models.offer import Desk, Offer, OfferLink, OfferQuote
 from upsell.models.payment import Acceptance, Attempt, Refund
-from upsell.models.provider import GatewayEvent, GatewayHealth
+from upsell.models.provider import GatewayEvent, GatewayHealth, Heartbeat
+from upsell.models.segment import Segment
+from upsell.models.template import MessageTemplate, TemplateVersion
 
 __all__ = [
     "Acceptance",
+    "Alarm",
+    "Arm",
     "Attempt",
+    "BacktestRun",
+    "Belief",
     "Campaign",
     "CampaignCopy",
     "CampaignExclusion",
@@ -29,12 +58,42 @@ __all__ = [
     "CampaignTrigger",
     "ChannelAccess",
     "ChannelSettings",
+    "Consent",
+    "DailyMetric",
     "Decision",
+    "DecisionCount",
+    "Desk",
+    "EntryRefused",
+    "EventInbox",
+    "Experiment",
+    "Exposure",
     "GatewayEvent",
     "GatewayHealth",
+    "GoalHit",
+    "Heartbeat",
+    "Journey",
+    "JourneyRun",
+    "JourneyStep",
+    "JourneyVersion",
+    "KeyLink",
+    "Listener",
+    "Look",
+    "MessageEvent",
+    "MessageTemplate",
     "Offer",
     "OfferEvent",
+    "OfferLink",
     "OfferQuote",
+    "OrderFact",
+    "OrderLineFact",
+    "OrderNote",
     "OutboxMessage",
+    "Phase",
+    "Progress",
+    "Reachability",
     "Refund",
+    "Segment",
+    "StepLog",
+    "Suppression",
+    "TemplateVersion",
 ]

@@ -155,6 +155,14 @@ class Campaign(Versioned):
         default=Documents.ADD_AND_NOTIFY,
     )
     priority = models.PositiveIntegerField(_("priority"), default=10)
+    weight = models.PositiveIntegerField(
+        _("weight"),
+        default=1,
+        validators=[MinValueValidator(1)],
+        help_text=_(
+            "Among campaigns of the same, highest priority, where the shop lets weights decide."
+        ),
+    )
     valid_from = models.DateTimeField(_("from"), null=True, blank=True)
     valid_until = models.DateTimeField(_("until, inclusive"), null=True, blank=True)
     motivation = models.CharField(

@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from upsell.engine.experiments import HOLDOUT_SALT
 from upsell.models.versioned import Versioned
 
 
@@ -36,7 +37,21 @@ class ChannelSettings(Versioned):
         default=0,
         help_text=_("Share of buyers who are never offered anything, to measure against."),
     )
+    # Another salt holds out other buyers.
+    holdout_salt = models.CharField(max_length=64, default=HOLDOUT_SALT, editable=False)
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    # What goes along with an order here: products with one of these.
+    ancillary_tags = models.JSONField(_("tags of ancillaries"), default=list, blank=True)
+    ancillary_categories = models.JSONField(
+        _("categories of ancillaries"), default=list, blank=True
+    )
+    ask_satisfaction = models.BooleanField(
+        _("ask how it was"),
+        default=False,
+        help_text=_(
+            "One optional question, 1 to 5, below what became of an offer: accepted or declined."
+        ),
+    )
 
     class Meta:
         verbose_name = _("channel settings")

@@ -13,6 +13,18 @@ class AppendOnly(TypeError):
     """Somebody tried to change history."""
 
 
+class WrittenOnce(models.Model):
+    """A row that is never saved a second time."""
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding:
+            raise AppendOnly(f"{self._meta.verbose_name_plural} are only ever appended")
+        super().save(*args, **kwargs)
+
+
 class OfferEventQuerySet(models.QuerySet["OfferEvent"]):
     """Read and append; only purge and erase may do more, by their own names."""
 
@@ -22,12 +34,16 @@ class OfferEventQuerySet(models.QuerySet["OfferEvent"]):
     def delete(self) -> tuple[int, dict[str, int]]:
         raise AppendOnly("events are only ever appended")
 
+    def anonymise(self, **kwargs: Any) -> int:
+        """Blank what is of a person. For erasure alone, which logs it."""
+        return super().update(**kwargs)
+
     def purge(self) -> int:
         """Delete for good. For retention and erasure alone, which log it."""
         return super().delete()[0]
 
 
-class OfferEvent(models.Model):
+class OfferEvent(WrittenOnce):
     """One change of one offer: who, when, from what to what, and why."""
 
     offer = models.ForeignKey("upsell.Offer", models.PROTECT, related_name="events")
@@ -44,15 +60,14 @@ class OfferEvent(models.Model):
     class Meta:
         verbose_name = _("event")
         verbose_name_plural = _("events")
-        indexes = [models.Index(fields=["offer", "at"], name="upsell_event_timeline")]
+        indexes = [
+            models.Index(fields=["offer", "at"], name="upsell_event_timeline"),
+            models.Index(fields=["kind", "at"], name="upsell_event_kind"),
+            models.Index(fields=["at"], name="upsell_event_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.at:%Y-%m-%d %H:%M:%S}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding:
-            raise AppendOnly("events are only ever appended")
-        super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise AppendOnly("events are only ever appended")

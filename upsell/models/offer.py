@@ -13,8 +13,11 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from upsell.engine import states
+from upsell.engine.traits import LONGEST_GROUP
 
 _ANSWERED = ["ACCEPTED", "DECLINED", "REVERSED"]
+REFUSED_REFUND = "refund_refused"
+"""Failure code of an offer whose money the provider would not give back."""
 
 
 class OfferQuerySet(models.QuerySet["Offer"]):
@@ -27,6 +30,22 @@ class OfferQuerySet(models.QuerySet["Offer"]):
     def due_to_expire(self, now: datetime) -> Self:
         """Unanswered offers whose time is over."""
         return self.filter(state__in=["CREATED", "SHOWN"], expires_at__lte=now)
+
+    def waiting_for_staff(self) -> Self:
+        """Offers that a person has to look at.
+
+        Those in NEEDS_ATTENTION, and closed ones with money that nobody gives back by itself.
+        Not every database joins an "or" by index, so the closed ones are looked up before.
+        """
+        closed = set(
+            Offer.objects.filter(attempts__state="NEEDS_ATTENTION").values_list("pk", flat=True)
+        )
+        closed |= set(
+            Offer.objects.filter(
+                attempts__refunds__state="REFUSED", failure_code=REFUSED_REFUND
+            ).values_list("pk", flat=True)
+        )
+        return self.filter(Q(state="NEEDS_ATTENTION") | Q(pk__in=closed))
 
 
 class Offer(models.Model):
@@ -77,6 +96,10 @@ class Offer(models.Model):
     # Four places: some currencies have three, ISO 4217 knows two with four.
     unit_net = models.DecimalField(_("unit price, net"), max_digits=19, decimal_places=4)
     unit_gross = models.DecimalField(_("unit price"), max_digits=19, decimal_places=4)
+    # What the whole offer costs less than its selling price, frozen: 0 without a discount.
+    discount_net = models.DecimalField(
+        _("discount, net"), max_digits=19, decimal_places=4, default=Decimal(0)
+    )
     # Frozen: rule, replaced lines with what was paid for them, policies, words in all languages.
     terms = models.JSONField(_("terms"), default=dict, encoder=DjangoJSONEncoder)
     quote_number = models.PositiveIntegerField(_("quote"), default=1)
@@ -87,6 +110,18 @@ class Offer(models.Model):
     channel = models.CharField(_("sales channel"), max_length=190, blank=True)
     customer_key = models.CharField(max_length=200, blank=True)
     trial = models.BooleanField(_("trial by staff"), default=False)
+    # Who it was made to, frozen, as results are split by it; empty = not known.
+    new_or_returning = models.CharField(_("new or returning"), max_length=9, blank=True)
+    customer_group = models.CharField(_("customer group"), max_length=LONGEST_GROUP, blank=True)
+    country = models.CharField(_("country"), max_length=2, blank=True)
+    device = models.CharField(_("device"), max_length=8, blank=True)
+    language = models.CharField(_("language"), max_length=3, blank=True)
+    segment = models.CharField(
+        _("segment"),
+        max_length=80,
+        blank=True,
+        help_text=_("Empty: there are no segments yet."),
+    )
     created_at = models.DateTimeField(_("created at"))
     first_shown_at = models.DateTimeField(_("first shown at"), null=True, blank=True)
     responded_at = models.DateTimeField(_("responded at"), null=True, blank=True)
@@ -95,6 +130,8 @@ class Offer(models.Model):
     hold_requested_at = models.DateTimeField(_("hold requested"), null=True, blank=True)
     revoke_requested_at = models.DateTimeField(_("revoke requested"), null=True, blank=True)
     failure_code = models.CharField(_("failure"), max_length=64, blank=True)
+    # What the buyer last said of it, 1 to 5; the log has each answer.
+    satisfaction = models.PositiveSmallIntegerField(_("satisfaction"), null=True, blank=True)
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
 
     # Of a challenge that just began, for a script on the host's page; never stored.
@@ -105,10 +142,16 @@ class Offer(models.Model):
     class Meta:
         verbose_name = _("offer")
         verbose_name_plural = _("offers")
+        permissions = [
+            ("ask_offer", "Can ask the provider again about offers that need attention"),
+            ("refund_offer", "Can give money back and close offers that need attention"),
+        ]
         indexes = [
             models.Index(fields=["state", "expires_at"], name="upsell_offer_due"),
             models.Index(fields=["customer_key", "first_shown_at"], name="upsell_offer_seen"),
             models.Index(fields=["campaign", "state"], name="upsell_offer_campaign"),
+            models.Index(fields=["channel", "created_at"], name="upsell_offer_made"),
+            models.Index(fields=["channel", "responded_at"], name="upsell_offer_answered"),
         ]
         constraints = [
             models.CheckConstraint(
@@ -142,6 +185,10 @@ class Offer(models.Model):
                 condition=~Q(state="ACTION_REQUIRED") | Q(action_expires_at__isnull=False),
                 name="upsell_offer_challenge_ends",
             ),
+            models.CheckConstraint(
+                condition=Q(satisfaction__isnull=True) | Q(satisfaction__range=(1, 5)),
+                name="upsell_offer_satisfaction_range",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -151,6 +198,36 @@ class Offer(models.Model):
     def is_open(self) -> bool:
         """Whether it can still come to a charge."""
         return self.state in states.OPEN
+
+
+class OfferLink(models.Model):
+    """A link that an offer had before it was issued again: it opens the same page until close."""
+
+    offer = models.ForeignKey(Offer, models.CASCADE, related_name="links")
+    generation = models.PositiveIntegerField()
+    token_hash = models.CharField(max_length=64, unique=True)
+
+    class Meta:
+        verbose_name = _("earlier link")
+        verbose_name_plural = _("earlier links")
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["offer", "generation"], name="upsell_link_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.offer_id}/{self.generation}"
+
+
+class Desk(Offer):
+    """The same offers, for who talks to buyers: a page of its own, and rights of their own."""
+
+    class Meta:
+        proxy = True
+        verbose_name = _("at the desk")
+        verbose_name_plural = _("at the desk")
+        default_permissions = ("view",)
+        permissions = [("send_desk", "Can have a buyer mailed the link to their offer")]
 
 
 class OfferQuote(models.Model):

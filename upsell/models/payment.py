@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 from typing import Self
 
 from django.core.serializers.json import DjangoJSONEncoder
@@ -39,6 +40,11 @@ class Attempt(models.Model):
     state = models.CharField(_("state"), max_length=20, default="STARTED")
     amount = models.DecimalField(_("amount"), max_digits=19, decimal_places=4)
     currency = models.CharField(_("currency"), max_length=3)
+    # What the provider took, where that is not what was asked.
+    charged = models.DecimalField(
+        _("charged"), max_digits=19, decimal_places=4, null=True, blank=True
+    )
+    charged_currency = models.CharField(max_length=3, blank=True)
     charge_state = models.CharField(_("provider says"), max_length=20, blank=True)
     decline_code = models.CharField(_("declined for"), max_length=64, blank=True)
     hold = models.CharField(_("stock held"), max_length=190, blank=True)
@@ -80,6 +86,15 @@ class Attempt(models.Model):
     def __str__(self) -> str:
         return self.key
 
+    @property
+    def taken(self) -> Decimal:
+        """What a charge of it took: the amount asked, unless the provider said another."""
+        return self.amount if self.charged is None else self.charged
+
+    @property
+    def taken_currency(self) -> str:
+        return self.charged_currency or self.currency
+
 
 class Acceptance(models.Model):
     """What was applied to the order, once."""
@@ -96,7 +111,12 @@ class Acceptance(models.Model):
     total_after_gross = models.DecimalField(max_digits=19, decimal_places=4)
     removed = models.JSONField(_("removed lines"), default=list, encoder=DjangoJSONEncoder)
     reversed_at = models.DateTimeField(_("reversed at"), null=True, blank=True)
+    # What came back of the line in parts, net; of it, what came within the time that is measured.
     refunded_net = models.DecimalField(max_digits=19, decimal_places=4, default=0)
+    returned_net = models.DecimalField(max_digits=19, decimal_places=4, default=0)
+    # What the added and the replaced units cost the shop, frozen; null = not known.
+    cost_net = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
+    replaced_cost_net = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
 
     class Meta:
         verbose_name = _("acceptance")

@@ -1,4 +1,4 @@
-"""What payment providers report, and whether they answer at all."""
+"""What payment providers report, whether they answer at all, and whether we ask them."""
 
 from __future__ import annotations
 
@@ -52,8 +52,24 @@ class GatewayHealth(models.Model):
     failed_at = models.DateTimeField(_("last unanswered"), null=True, blank=True)
 
     class Meta:
-        verbose_name = _("provider's health")
-        verbose_name_plural = _("providers' health")
+        verbose_name = _("health")
+        verbose_name_plural = _("health")
+        default_permissions = ("view",)
 
     def __str__(self) -> str:
         return self.gateway
+
+
+class Heartbeat(models.Model):
+    """When due work was last begun, so that staff see whether anything does it at all."""
+
+    name = models.CharField(_("name"), max_length=64, unique=True)
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        verbose_name = _("heartbeat")
+        verbose_name_plural = _("heartbeats")
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
