@@ -77,6 +77,19 @@ def sentence(values: Values, label: Label = bare) -> str:
     return " ".join(part for part in [*parts, *_restrictions(values, label)] if part)
 
 
+def because(values: Values, label: Label = bare) -> str:
+    """Return in one sentence what about an order makes a campaign offer something."""
+    if any(row["kind"] == TriggerKind.ALWAYS for row in values.get("triggers", [])):
+        ends = _listed(_ends(values.get("bounds", {})), _("or"))
+        if ends:
+            return _("Every order worth %s net is offered this.") % ends
+        return _("Every order is offered this.")
+    return _("The order %(triggers)s%(worth)s.") % {
+        "triggers": _triggers(values, label),
+        "worth": _worth(values.get("bounds", {})),
+    }
+
+
 def offered(values: Values, label: Label = bare) -> tuple[str, str]:
     """Return (product, how and at what price), short enough for a row of a list."""
     how = _("instead, %s") if values.get("kind") == OfferKind.UPSELL else _("in addition, %s")

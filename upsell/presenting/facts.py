@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from upsell.presenting.campaigns import NOTHING, Label
@@ -58,7 +59,7 @@ def facts_in_words(facts: Mapping[str, Any], titles: Mapping[str, str], label: L
         return label(kind, str(ref)) if ref else NOTHING
 
     count = facts.get("orders_count")
-    rows = (
+    rows: tuple[tuple[str, str], ...] = (
         (_("Sales channel"), named("channel", facts.get("channel"))),
         (_("Goods after discounts, before tax"), money(facts.get("goods_net"))),
         (_("Total of the order"), money(facts.get("total_gross"))),
@@ -74,6 +75,7 @@ def facts_in_words(facts: Mapping[str, Any], titles: Mapping[str, str], label: L
         (_("Cancelled"), flag(facts.get("cancelled"))),
         (_("Test order"), flag(facts.get("test"))),
     )  # fmt: skip
+    rows += tuple(_chance(facts))
     lines = tuple(
         LineFacts(
             title=titles.get(row["product"], row["product"]),
@@ -86,6 +88,26 @@ def facts_in_words(facts: Mapping[str, Any], titles: Mapping[str, str], label: L
         for row in lines_of(facts)
     )
     return Facts(rows=rows, lines=lines)
+
+
+def _chance(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what experiments and the choice among equals had to do with it."""
+    if facts.get("arms"):
+        yield _("Experiments, and the buyer's arm"), ", ".join(map(str, facts["arms"]))
+    told = facts.get("selection")
+    if isinstance(told, Mapping):
+        words = {
+            "value": _("by expected value"),
+            "weighted": _("by weight"),
+            "learned": _("by what buyers accept"),
+        }
+        said = words.get(str(told.get("by")), str(told.get("by")))
+        if told.get("floor"):
+            said = _("by chance, all alike: one order in ten shows what learning would miss")
+        yield _("Equals were told apart"), said
+        if told.get("propensity") is not None:
+            share = number_format(Decimal(str(told["propensity"])) * 100, 1)
+            yield _("The winner's chance to come first"), _("%s %%") % share
 
 
 def lines_of(facts: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,14 +7,12 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from babel import Locale, UnknownLocaleError
-from babel.numbers import parse_pattern
 from django.conf import settings
 from django.urls import reverse
 from django.utils import translation
 
 from upsell import conf
-from upsell.engine.money import exponent, round_money
+from upsell.engine.variables import locale_of, shown
 from upsell.models import Offer
 from upsell.models.tokens import undo_token
 from upsell.ports import Occasion
@@ -30,22 +28,8 @@ def shown_money(amount: Decimal, currency: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _formatted(amount: Decimal, currency: str, language: str) -> str:
-    locale = _locale(language)
-    # A pattern of its own, with the places of ISO 4217: Babel's differ for some currencies.
-    pattern = parse_pattern(locale.currency_formats["standard"].pattern)
-    pattern.frac_prec = (exponent(currency), exponent(currency))
-    rounded = round_money(amount, currency)
-    return str(pattern.apply(rounded, locale, currency=currency, currency_digits=False))
-
-
-def _locale(language: str) -> Locale:
-    """Return Babel's locale for a language of Django; a shop may have one that Babel has not."""
-    for tag in (language, language.partition("-")[0]):
-        try:
-            return Locale.parse(translation.to_locale(tag))
-        except (UnknownLocaleError, ValueError):
-            continue
-    return Locale("en")
+    # As Django writes it: zh-hans is zh_Hans.
+    return shown(amount, currency, locale_of(translation.to_locale(language)))
 
 
 def language_of(locale: str) -> str:
@@ -92,11 +76,29 @@ def confirmation_values(offer: Offer, occasion: Occasion) -> dict[str, Any]:
         "on_balance": quote.collection == "ADD_TO_BALANCE" and quote.due_gross > 0,
         "money_back": money(back.amount) if back else "",
         "why": _why(offer, occasion),
-        "undo_url": _absolute(undo) if offer.state == "ACCEPTED" else "",
+        "undo_url": absolute(undo) if offer.state == "ACCEPTED" else "",
         "undo_until": wording.date_and_time(acceptance.undo_until),
-        "order_url": _absolute(conf.shop().order_url(occasion.ref)),
-        "terms_url": _absolute(str(conf.get("UPSELL_TERMS_URL"))),
-        "returns_url": _absolute(str(conf.get("UPSELL_RETURNS_URL"))),
+        "order_url": absolute(conf.shop().order_url(occasion.ref)),
+        "terms_url": absolute(str(conf.get("UPSELL_TERMS_URL"))),
+        "returns_url": absolute(str(conf.get("UPSELL_RETURNS_URL"))),
+    }
+
+
+def withdrawal_values(offer: Offer, occasion: Occasion) -> dict[str, Any]:
+    """Return what the receipt of a withdrawal says: the statement, when it came, what follows."""
+    made = offer.events.filter(kind__in=["withdrawal", "withdrawal_requested"]).order_by("pk")
+    message = offer.messages.filter(kind="WITHDRAWAL").first()
+    first, last = made.first(), made.last()
+    figures = last.figures if last is not None else {}
+    original = Decimal(figures.get("original") or 0)
+    ours = Decimal(figures.get("ours") or 0)
+    return confirmation_values(offer, occasion) | {
+        "statement": message.variables.get("statement", "") if message else "",
+        "received": wording.exact_time(first.at) if first else "",
+        "is_done": offer.state == "REVERSED",
+        "put_back": bool(figures.get("put_back")),
+        "money_back": shown_money(ours, offer.currency) if ours else "",
+        "original": shown_money(original, offer.currency) if original else "",
     }
 
 
@@ -109,7 +111,7 @@ def _why(offer: Offer, occasion: Occasion) -> str:
     return "refunded" if offer.failure_code == "order_refunded" else "undone"
 
 
-def _absolute(address: str) -> str:
+def absolute(address: str) -> str:
     """Return an address for a mail; nothing where only the page's own host could complete it."""
     if not address or re.match(r"https?://", address):
         return address

@@ -16,11 +16,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from upsell import conf
+from upsell import conf, snapshots
+from upsell.engine.metrics import SCORES
 from upsell.models import Offer, OfferQuote
 from upsell.models.tokens import offer_token
 from upsell.presenting import wording
+from upsell.presenting.fields import Fields
 from upsell.presenting.mails import shown_money
+from upsell.presenting.tracking import Tracked, tracked
 from upsell.queries import Page
 
 _STATES = {
@@ -44,17 +47,8 @@ _SKIPPED = re.compile(r"[\x00-\x20\x7f]")
 _RUN = re.compile(r"(javascript|data|vbscript):", re.IGNORECASE)
 
 
-class _Fields:
-    """Fields that templates read: they try an item first, and each exception costs them time."""
-
-    __slots__ = ()
-
-    def __getitem__(self, name: str) -> Any:
-        return getattr(self, name)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row(_Fields):
+class Row(Fields):
     """One line of the side-by-side comparison."""
 
     name: str
@@ -66,7 +60,7 @@ class Row(_Fields):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Leaving(_Fields):
+class Leaving(Fields):
     """One line that an upsell takes out of the order."""
 
     title: str
@@ -79,7 +73,7 @@ class Leaving(_Fields):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownOffer(_Fields):
+class ShownOffer(Fields):
     """Everything the templates need, as text and addresses."""
 
     # None is what a template makes of a variable that nobody set.
@@ -130,6 +124,8 @@ class ShownOffer(_Fields):
     """How it is collected, and what of tax and delivery is in it: the line under the price."""
     collected_by: str
     """The way itself: ADD_TO_BALANCE, CHARGE_SAVED, REDIRECT_APPROVAL or NONE."""
+    provider: str
+    """Who asks the buyer to approve, by name; empty for any other way, or without a name."""
     answer_bank_until: str
     undo_until: str
     may_undo: bool
@@ -146,6 +142,23 @@ class ShownOffer(_Fields):
     returns_url: str
     total_after: str
     trial: bool
+    may_rate: bool
+    """Whether the buyer is asked how it was."""
+    satisfaction: int | None
+    """What they said last."""
+    rate_url: str
+    tracked: Tracked | None
+    """For the shop's own measuring tools; none where nothing was bought, or by staff on trial."""
+
+    @property
+    def scores(self) -> list[tuple[int, str]]:
+        """What may be said of it, each in words."""
+        return [(score, wording.score(score)) for score in SCORES]
+
+    @property
+    def satisfaction_words(self) -> str:
+        """What the buyer said last, in words."""
+        return wording.score(self.satisfaction) if self.satisfaction else ""
 
     @property
     def order_url(self) -> str:
@@ -218,6 +231,7 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         collection=wording.collected(quote, done=state != "open"),
         included=" · ".join((wording.collected(quote), *_included(quote, money))),
         collected_by=quote.collection if quote.due_gross else "NONE",
+        provider=quote.collection_label if quote.collection == "REDIRECT_APPROVAL" else "",
         answer_bank_until=(
             wording.time_of_day(offer.action_expires_at)
             if asked and offer.action_expires_at
@@ -238,7 +252,17 @@ def shown_offer(page: Page, *, now: datetime) -> ShownOffer | None:
         returns_url=str(conf.get("UPSELL_RETURNS_URL")),
         total_after=money(acceptance.total_after_gross) if acceptance else "",
         trial=offer.trial,
+        may_rate=_may_rate(offer, state, page.version),
+        satisfaction=offer.satisfaction,
+        rate_url=address("rate"),
+        tracked=tracked(page),
     )
+
+
+def _may_rate(offer: Offer, state: str, version: int) -> bool:
+    if offer.trial or state not in {"accepted", "declined"}:
+        return False
+    return snapshots.policy(offer.channel, version).ask_satisfaction
 
 
 def opened(address: str) -> str:

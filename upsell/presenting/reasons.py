@@ -45,6 +45,7 @@ WORDS: dict[Reason, str | Promise] = {
     Reason.ALREADY_IN_ORDER: gettext_lazy("The offered product is in the order already."),
     Reason.ALREADY_PURCHASED: gettext_lazy("The buyer bought the offered product not long ago."),
     Reason.SEEN_BEFORE: gettext_lazy("The buyer was shown this campaign not long ago."),
+    Reason.OTHER_ARM: gettext_lazy("The buyer is in another arm of an experiment."),
     Reason.PRODUCT_UNAVAILABLE: gettext_lazy("The offered product is not for sale."),
     Reason.OUT_OF_STOCK: gettext_lazy("The offered product is not in stock in that number."),
     Reason.NO_SHIPPING_ADDRESS: gettext_lazy("The product must be delivered, and the order has no address for it."),
@@ -75,6 +76,51 @@ def in_words(code: str) -> str:
         return str(WORDS[Reason(code)])
     except (ValueError, KeyError):
         return code
+
+
+REMEDIES: dict[str, tuple[str | Promise, str]] = {
+    Reason.OFF: (gettext_lazy("Set its status to live when it is ready."), "id_status"),
+    Reason.STAFF_ONLY: (gettext_lazy("Set its status to live when it is ready."), "id_status"),
+    Reason.NOT_STARTED: (gettext_lazy("Let it begin earlier, or wait."), "id_valid_from_0"),
+    Reason.ENDED: (gettext_lazy("Let it end later, or archive it."), "id_valid_until_0"),
+    Reason.WRONG_MOMENT: (gettext_lazy("Nothing: it is meant for another moment."), ""),
+    Reason.WRONG_CHANNEL: (gettext_lazy("Choose the sales channel as well, if it is meant for it."), "id_channels"),
+    Reason.TRIGGER_ABSENT: (gettext_lazy("Widen the triggers: more products, a category, fewer units, or any instead of all."), "triggers-group"),
+    Reason.BELOW_MIN: (gettext_lazy("Lower the least value of an order, or leave it open."), "id_bounds"),
+    Reason.ABOVE_MAX: (gettext_lazy("Raise the highest value of an order, or leave it open."), "id_bounds"),
+    Reason.CURRENCY_UNSUPPORTED: (gettext_lazy("Add amounts in that currency: bounds, price and delivery each need their own."), "id_currencies"),
+    Reason.GROUP: (gettext_lazy("Add groups, or choose none so that it is for everybody."), "id_groups"),
+    Reason.COUNTRY: (gettext_lazy("Add countries, or choose none so that it is for all."), "id_countries"),
+    Reason.PAYMENT_METHOD_FILTER: (gettext_lazy("Add payment methods, or choose none so that it is for all."), "id_payment_methods"),
+    Reason.EXCLUDED_PRODUCT_PRESENT: (gettext_lazy("Look at what it is never shown together with."), "exclusions-group"),
+    Reason.ALREADY_IN_ORDER: (gettext_lazy("Offer something that is bought less often along with it."), "id_product_ref"),
+    Reason.ALREADY_PURCHASED: (gettext_lazy("Shorten the days, or leave them empty for what is used up and bought again."), "id_not_bought_days"),
+    Reason.SEEN_BEFORE: (gettext_lazy("Shorten the days, or write another campaign for those who come again."), "id_not_seen_days"),
+    Reason.OTHER_ARM: (gettext_lazy("Nothing: that is what the experiment is for."), ""),
+    Reason.PRODUCT_UNAVAILABLE: (gettext_lazy("Put the product on sale again in the shop, or offer another."), "id_product_ref"),
+    Reason.OUT_OF_STOCK: (gettext_lazy("Order more, allow backorders, or offer another product."), "id_stock"),
+    Reason.NO_SHIPPING_ADDRESS: (gettext_lazy("Offer something that needs no delivery to buyers of such orders."), "id_product_ref"),
+    Reason.SHIPPING_POLICY: (gettext_lazy("Choose other delivery terms, or add the amount in that currency."), "id_shipping"),
+    Reason.NO_PRICE: (gettext_lazy("Give the product a price in that currency in the shop."), "id_rule"),
+    Reason.UPSELL_TARGET_MISSING: (gettext_lazy("Nothing: buyers changed their orders in time."), ""),
+    Reason.TARGET_NOT_REPLACEABLE: (gettext_lazy("Make it a cross-sell if nothing needs to leave the order."), "id_kind"),
+    Reason.NOT_COMPATIBLE: (gettext_lazy("Tell the shop what the product fits, or do not ask for it."), "id_must_fit"),
+    Reason.NOT_MORE_EXPENSIVE: (gettext_lazy("Offer a dearer model, or discount it less."), "id_rule"),
+    Reason.BELOW_MIN_CHARGE: (gettext_lazy("Raise the price or the number of units: such small amounts cannot be collected."), "id_quantity"),
+    Reason.PAYMENT_NOT_SUPPORTED: (gettext_lazy("Ask your developers: this payment method has no way to collect more."), "id_payment_methods"),
+    Reason.INVOICED: (gettext_lazy("Choose another policy for documents, if invoices may be changed."), "id_documents"),
+    Reason.SELLER: (gettext_lazy("Offer a product of the merchant who takes the order."), "id_product_ref"),
+    Reason.RECURRING: (gettext_lazy("Offer a product that is paid once."), "id_product_ref"),
+    Reason.OUTRANKED: (gettext_lazy("Raise its priority, or narrow the campaign that wins."), "id_priority"),
+    Reason.NOT_REACHED: (gettext_lazy("Raise its priority, or narrow the campaign that wins."), "id_priority"),
+}  # fmt: skip
+"""Of one campaign's reasons: what staff can do, and where on its form; empty = nowhere there."""
+
+
+def remedy(code: str) -> tuple[str, str]:
+    """Return what to do about a reason, and where on the campaign's form; empty where unknown."""
+    words, place = REMEDIES.get(code, ("", ""))
+    return str(words), place
 
 
 def detail(code: str, spec: CampaignSpec, occasion: Occasion, label: Label) -> str:

@@ -48,8 +48,24 @@ def collected(quote: OfferQuote, *, done: bool = False) -> str:
     if quote.collection == "ADD_TO_BALANCE":
         return _("added to %(label)s") % label
     if quote.collection == "REDIRECT_APPROVAL":
-        return _("paid on the provider's page") if done else _("paid on the next page")
+        if not quote.collection_label:
+            return _("paid on the provider's page") if done else _("paid on the next page")
+        how = _("paid with %(label)s") if done else _("paid with %(label)s, on the next page")
+        return how % label
     return _("nothing to pay")
+
+
+def score(value: int) -> str:
+    """Say what a buyer thinks of an offer, from 1 to 5."""
+    return (_("1, very poor"), _("2, poor"), _("3, all right"), _("4, good"), _("5, very good"))[
+        value - 1
+    ]
+
+
+def suggested(reason: str) -> str:
+    """Say why a product is suggested; empty for a reason that there are no words for."""
+    words = {"looked_at": _("You looked at it"), "best_seller": _("Often booked with it")}
+    return words.get(reason, "")
 
 
 def time_of_day(at: datetime) -> str:
@@ -60,3 +76,10 @@ def time_of_day(at: datetime) -> str:
 def date_and_time(at: datetime) -> str:
     """Return a time with its day: a mail may be read on another."""
     return str(formats.date_format(timezone.localtime(at), "DATETIME_FORMAT"))
+
+
+def exact_time(at: datetime) -> str:
+    """Return a time with its day and its zone: the date of a legal act."""
+    local = timezone.localtime(at)
+    told = {"day": formats.date_format(local, "DATE_FORMAT"), "time": f"{local:%H:%M:%S %Z}"}
+    return _("%(day)s at %(time)s") % told

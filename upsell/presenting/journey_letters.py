@@ -1,0 +1,108 @@
+"""A message of a journey as the e-mail or text message that goes out."""
+
+from __future__ import annotations
+
+from django.urls import reverse
+
+from upsell import conf, snapshots
+from upsell.media.email import Letter
+from upsell.models import JourneyRun, Offer, OutboxMessage
+from upsell.models.tokens import offer_token
+from upsell.ports import Contact, Who
+from upsell.presenting import message_links, messages, preferences
+from upsell.presenting.mails import absolute, one_line
+
+
+def letter(message: OutboxMessage, run: JourneyRun, contact: Contact) -> Letter:
+    """Return what is sent. The same row gives the same letter, whenever it is made.
+
+    Raises:
+        Unresolved: Something it says is not known of this buyer.
+    """
+    made = _rendered(message, run, contact)
+    return Letter(
+        to=contact.address,
+        subject=one_line(made.subject),
+        text=made.text,
+        html=made.html,
+        sender=snapshots.policy(run.channel).sender,
+        headers={"Message-ID": message_id(message), **_list_headers(message)},
+        category=message.category,
+        tags={"upsell_run": str(run.pk), "upsell_message": str(message.pk)},
+    )
+
+
+def sent(key: str) -> OutboxMessage | None:
+    """Return a mail that went out, or perhaps did, by its key; none of a buyer who was erased."""
+    rows = OutboxMessage.objects.filter(
+        key=key, kind="JOURNEY", medium="email", state__in=["SENT", "UNKNOWN"]
+    ).exclude(customer_key="")
+    return rows.select_related("run__journey", "template__template").first()
+
+
+def page(message: OutboxMessage) -> str:
+    """Return a mail that went out as a page: the words and figures it had, in the version it had.
+
+    Raises:
+        Unresolved: Something it says is not known of this buyer any more.
+        Exception: Whatever the shop's ports raise.
+
+    Cost: the buyer's contact, asked of the shop, and the statements of ``links_of``.
+    """
+    run = message.run
+    if run is None:
+        raise LookupError(f"message {message.pk} has no run")
+    who = Who(
+        customer_key=run.customer_key,
+        user_ref=run.user_ref,
+        order_ref=run.order_ref,
+        cart_ref=run.cart_ref,
+    )
+    contact = conf.shop().contact(who, message.medium) or Contact(address="")
+    return _rendered(message, run, contact).html
+
+
+def _rendered(message: OutboxMessage, run: JourneyRun, contact: Contact) -> messages.Rendered:
+    version = message.template
+    if version is None:
+        raise LookupError(f"message {message.pk} has no template")
+    return messages.render(
+        version,
+        message.variables,
+        locale=contact.locale,
+        links=links_of(message, run) | messages.of_person(contact),
+    )
+
+
+def message_id(message: OutboxMessage) -> str:
+    """Return the Message-ID: the same for the same message, so that servers know it again."""
+    return f"<{message.key.replace(':', '.')}.{message.pk}@upsell>"
+
+
+def links_of(message: OutboxMessage, run: JourneyRun) -> dict[str, str]:
+    """Return where a message leads. Links are made when it is sent, and never stored."""
+    links = {"links.order": absolute(conf.shop().order_url(run.order_ref)) if run.order_ref else ""}
+    offer = Offer.objects.filter(pk=run.found.get("offer") or 0).first()
+    if offer is not None and offer.token_hash is not None:
+        links["offer.link"] = absolute(reverse("upsell:offer", args=[offer_token(offer)]))
+    base = str(conf.get("UPSELL_BASE_URL"))
+    links["links.unsubscribe"] = preferences.unsubscribe_url(
+        message.customer_key, message.medium, message.category, base
+    )
+    links["links.preferences"] = preferences.preferences_url(
+        message.customer_key, message.medium, message.category, base
+    )
+    rated = message_links.Rated(
+        customer_key=message.customer_key, order_ref=run.order_ref, message=message.key
+    )
+    links["links.rating"] = absolute(message_links.feedback_path(rated))
+    if message.medium == "email":  # a text message is all there is of itself
+        links["links.view_online"] = absolute(message_links.view_path(message.key))
+    return links
+
+
+def _list_headers(message: OutboxMessage) -> dict[str, str]:
+    if message.category != "marketing" or message.medium != "email":
+        return {}
+    base = str(conf.get("UPSELL_BASE_URL"))
+    return preferences.list_headers(message.customer_key, message.medium, message.category, base)
