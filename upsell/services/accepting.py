@@ -16,8 +16,9 @@ from upsell.models import Attempt, Offer, OfferQuote
 from upsell.models.tokens import hashed
 from upsell.ports import Collection, CollectionWay, Occasion, Quote
 from upsell.services import changing, fulfilling, guarding, limiting, recording
+from upsell.services.asking import collection_for
 from upsell.services.locking import locked, retried
-from upsell.services.offering import collection_for, quote_row
+from upsell.services.quote_rows import quote_row
 
 _CLOSED_CODES = {
     "DECLINED": "declined",
@@ -27,6 +28,8 @@ _CLOSED_CODES = {
     "SUPPRESSED": "revoked",
     "NEEDS_ATTENTION": "payment_unknown",
 }
+_FOR_GOOD = {"product_unavailable", "out_of_stock"}
+"""Reasons of the shop's after which this offer cannot be had any more."""
 _SILENT = {CollectionWay.CHARGE_SAVED, CollectionWay.ADD_TO_BALANCE}
 
 
@@ -100,13 +103,20 @@ class _Seen:
 
     occasion: Occasion
     quote: Quote | None
+    refusal: str = ""
+    """Why the shop would not quote: the product is gone, or the lines are not what they were."""
 
 
 def _seen(offer: Offer) -> _Seen:
     occasion = snapshots.gather(offer.order_ref or "")
     if snapshots.gone(occasion) or _changed(offer, occasion):
         return _Seen(occasion=occasion, quote=None)
-    return _Seen(occasion=occasion, quote=conf.shop().quote(snapshots.change_of(offer)))
+    try:
+        return _Seen(occasion=occasion, quote=conf.shop().quote(snapshots.change_of(offer)))
+    except NotFound:
+        return _Seen(occasion=occasion, quote=None, refusal="product_unavailable")
+    except Refused as refused:
+        return _Seen(occasion=occasion, quote=None, refusal=refused.reason)
 
 
 def _seen_elsewhere(token: str) -> _Seen | None:
@@ -144,8 +154,10 @@ def _begin(yes: _Yes, seen: _Seen | None) -> _Begun:
             recording.move(offer, "REVOKED", at=now, reason=gone)
             return _Begun(offer=offer, refusal="revoked")
         changed = _changed(offer, occasion)
+        if seen.refusal in _FOR_GOOD and not changed:
+            return _failed(offer, seen.refusal, now=now)
         if changed or seen.quote is None:
-            return _Begun(offer=offer, refusal=changed or "order_changed")
+            return _Begun(offer=offer, refusal=changed or seen.refusal or "order_changed")
         return _quote_and_hold(offer, occasion, seen.quote, yes, now=now)
 
 
@@ -238,8 +250,8 @@ def _not_now(offer: Offer, occasion: Occasion, yes: _Yes, *, now: datetime) -> _
     """Refuse before an attempt begins: somebody tries too often, or nobody would be asked."""
     wait = limiting.wait_for(offer, address=yes.address_key, now=now)
     if wait is not None:
-        limiting.note(offer, wait=wait, now=now)
-        return _Begun(offer=offer, refusal="rate_limited", wait=wait)
+        limiting.note(offer, wait=wait, address=yes.address_key, now=now)
+        return _Begun(offer=offer, refusal="rate_limited", wait=wait.length)
     gateway = conf.gateways().get(occasion.payment_method or "")
     if gateway is not None and guarding.is_open(gateway.slug, now=now):
         pause = conf.duration("UPSELL_BREAKER_PAUSE")
@@ -292,7 +304,7 @@ def _attempt(
         offer, states.OfferState.ACCEPTING.value, at=now, fields=["attempts_made"], key=f"ups-{key}"
     )
     after = timedelta(seconds=conf.get("UPSELL_RECONCILE_AFTER")[0])
-    return Attempt.objects.create(
+    attempt = Attempt.objects.create(
         uuid=key,
         offer=offer,
         live_offer=offer,
@@ -307,3 +319,5 @@ def _attempt(
         started_at=now,
         next_look_at=now + after,
     )
+    recording.begun(attempt)
+    return attempt

@@ -170,7 +170,7 @@ def _money(facts: _Facts) -> Iterator[Breach]:
     if not facts.quiescent:
         return
     taken = sum(
-        (row.amount for row in facts.attempts if row.charge_state in _PAID and _kept(row)),
+        (row.taken for row in facts.attempts if row.charge_state in _PAID and _kept(row)),
         Decimal(0),
     )
     back = sum((row.amount for row in facts.refunds if row.state == "DONE"), Decimal(0))
@@ -190,9 +190,9 @@ def _money(facts: _Facts) -> Iterator[Breach]:
         yield facts.breach("I3", f"{grew} collected and kept", taken - back)
     for row in facts.attempts:
         given = sum((r.amount for r in row.refunds.all() if r.state != "REFUSED"), Decimal(0))
-        if given > row.amount:
-            yield facts.breach("I3", f"at most {row.amount} given back", given)
-        lost = row.charge_state in _PAID and row.state != "APPLIED" and given < row.amount
+        if given > row.taken:
+            yield facts.breach("I3", f"at most {row.taken} given back", given)
+        lost = row.charge_state in _PAID and row.state != "APPLIED" and given < row.taken
         if lost and not refused:
             yield facts.breach("I4", f"{row.key} applied or given back", f"{row.state}, {given}")
 
@@ -279,7 +279,9 @@ def _i19(facts: _Facts) -> Iterator[Breach]:
 def _i20(facts: _Facts) -> Iterator[Breach]:
     old = facts.now - PATIENCE
     for row in facts.attempts:
-        if row.state in {"STARTED", "ACTION_REQUIRED", "REFUNDING"} and row.started_at < old:
+        given_back = any(refund.state == "PENDING" for refund in row.refunds.all())
+        waits = row.state in {"STARTED", "ACTION_REQUIRED", "REFUNDING"} and not given_back
+        if waits and row.started_at < old:
             yield facts.breach("I20", "attempts settled in 15 min", f"{row.key} {row.state}")
     for refund in facts.refunds:
         if refund.state == "PENDING" and refund.created_at < old:
@@ -324,8 +326,9 @@ def _of_gateways(facts: _Facts) -> Iterator[Breach]:
             yield facts.breach("I5", f"a charge under {row.key}", found)
         if paid and row.state not in {"APPLIED", "REFUNDED"} and not row.refunds.all():
             yield facts.breach("I4", f"{row.key} applied or given back", row.state)
-        if paid and answer is not None and answer.amount not in (None, row.amount):
-            yield facts.breach("I6", f"{row.amount} charged", answer.amount)
+        wanted = row.amount if row.state == "APPLIED" else row.taken
+        if paid and answer is not None and answer.amount not in (None, wanted):
+            yield facts.breach("I6", f"{wanted} charged", answer.amount)
 
 
 def _of_shop(facts: _Facts) -> Iterator[Breach]:
@@ -342,7 +345,11 @@ def _of_shop(facts: _Facts) -> Iterator[Breach]:
     if facts.is_live and acceptance.line_ref not in lines:
         yield facts.breach("I4", f"line {acceptance.line_ref} in the order", "no such line")
     # A line that only its money left is the host's to take out, or to keep in its books.
-    undone = any(e.after == "REVERSED" and e.reason == "customer_undo" for e in facts.events)
+    undone = any(
+        (e.after == "REVERSED" and e.reason == "customer_undo")
+        or (e.kind == "withdrawal" and e.figures.get("put_back"))
+        for e in facts.events
+    )
     gone = snapshots.gone(occasion)
     if undone and acceptance.line_ref in lines and not gone:
         yield facts.breach("I5", "no line of an offer that was undone", acceptance.line_ref)

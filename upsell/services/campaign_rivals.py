@@ -50,7 +50,7 @@ def rival_findings(values: Values, *, campaign_id: int | None) -> Iterator[Findi
             product_ref=values.get("product_ref", ""),
         )
         for other in in_front.ranked().prefetch_related("triggers", "exclusions"):
-            if _shadows(other, values):
+            if shadows(other, values):
                 yield Finding(
                     code="shadowed",
                     field="priority",
@@ -97,7 +97,7 @@ def _meet(other: Campaign, values: Values) -> bool:
 # ------------------------------------------------------------------ shadowed
 
 
-def _shadows(other: Campaign, values: Values) -> bool:
+def shadows(other: Campaign, values: Values) -> bool:
     """Whether ``other`` can be offered wherever these values can; in doubt, no.
 
     They offer the same product, so that neither is there while the other is sold out.

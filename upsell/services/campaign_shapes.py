@@ -30,6 +30,7 @@ _CHOICES = ("kind", "status", "match", "offer_by", "rule", "quantity_rule", "shi
 _WHOLE = {
     "priority": (0, False),
     "quantity": (1, False),
+    "weight": (1, False),
     "not_bought_days": (0, True),
     "not_seen_days": (0, True),
 }

@@ -40,8 +40,8 @@ FIELDS = (
     "channels", "moments", "match", "bounds", "currencies", "groups", "countries",
     "payment_methods", "allow_if_present", "not_bought_days", "not_seen_days", "rule", "percent",
     "amounts", "from_regular", "allow_free", "allow_below_cost", "quantity_rule", "quantity",
-    "shipping", "shipping_flat", "stock", "documents", "priority", "valid_from", "valid_until",
-    "motivation", "default_language", "note", "archived",
+    "shipping", "shipping_flat", "stock", "documents", "priority", "weight", "valid_from",
+    "valid_until", "motivation", "default_language", "note", "archived",
 )  # fmt: skip
 COPY = ("headline", "body", "benefits", "image_url", "image_alt", "accept_label", "decline_label")
 

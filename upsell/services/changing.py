@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
 from upsell import conf, snapshots
 from upsell.exceptions import Refused
 from upsell.models import Acceptance, Attempt, Offer
 from upsell.ports import Applied, Capability, ChargeResult, ChargeState, Price, Quote
+from upsell.services.costing import UNKNOWN, Costs, costs_of
+from upsell.services.locking import GAVE_UP
 
 logger = logging.getLogger("upsell")
 
@@ -34,6 +37,8 @@ class Changed:
     refusal: str = ""
     invoiced: bool = False
     """An invoice had been issued before the order changed."""
+    costs: Costs = UNKNOWN
+    """What the goods that moved cost the shop."""
 
 
 def is_shared() -> bool:
@@ -49,11 +54,12 @@ def carry_out(offer: Offer, attempt: Attempt, result: ChargeResult) -> Changed:
     """
     try:
         with _savepoint():
-            return _carried_out(offer, attempt, result)
+            changed = _carried_out(offer, attempt, result)
+        return replace(changed, costs=costs_of(offer))
     except Refused as refused:
         logger.warning("offer %s: the shop refused to apply: %s", offer.pk, refused.reason)
         return Changed(refusal=refused.reason)
-    except (OperationalError, InterfaceError):
+    except GAVE_UP:
         raise
     except Exception as error:
         # The host's adapter is foreign code. Whatever it raises here was rolled back, and the
@@ -92,6 +98,32 @@ def take_back(offer: Offer, acceptance: Acceptance) -> None:
     """
     with _savepoint():
         conf.shop().revert(snapshots.change_of(offer), applied_of(offer, acceptance))
+
+
+def forget(offer: Offer, attempt: Attempt, applied: Applied) -> None:
+    """Have a shop elsewhere forget a change that was never recorded here, and what it booked."""
+    shop, change = conf.shop(), snapshots.change_of(offer)
+    shop.revert(change, applied)
+    if attempt.amount > 0 and attempt.charge_state != ChargeState.DEFERRED:
+        shop.record_payment(
+            change.order_ref,
+            "refund",
+            attempt.amount,
+            attempt.currency,
+            attempt.key,
+            attempt.gateway,
+        )
+
+
+def note_withdrawal(offer: Offer, acceptance: Acceptance, original: Decimal) -> None:
+    """Tell the shop that an added line comes back, and what of it the order itself had paid.
+
+    Raises:
+        Refused: The shop will not: the line is not there any more.
+    """
+    with _savepoint():
+        change, applied = snapshots.change_of(offer), applied_of(offer, acceptance)
+        conf.shop().withdrawal_made(change, applied, original)
 
 
 def let_go(attempt: Attempt) -> None:

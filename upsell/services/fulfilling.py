@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F
 
 from upsell import clock, conf, signals, snapshots
@@ -31,7 +31,7 @@ from upsell.ports import (
 )
 from upsell.services import changing, guarding, mirroring, recording, refunding
 from upsell.services.changing import Changed
-from upsell.services.locking import locked_with, retried
+from upsell.services.locking import GAVE_UP, locked_with, retried
 
 logger = logging.getLogger("upsell")
 
@@ -41,7 +41,7 @@ _PAID = {ChargeState.CAPTURED, ChargeState.AUTHORIZED, ChargeState.DEFERRED}
 _WAITS = {ChargeState.REQUIRES_ACTION, ChargeState.PENDING}
 _TAKES = {"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"}
 _KNOWN = {"APPLIED", "NEEDS_ATTENTION", "REFUNDING", "REFUNDED"}
-"""Attempts whose money is known and dealt with, or left to staff: a report of it says no more."""
+"""Attempts whose order is not changed by a report any more: it was, or staff decide, or decided."""
 
 
 def charge(*, attempt_id: int, return_url: str = "") -> Offer:
@@ -83,12 +83,21 @@ def settle(*, attempt_id: int, result: ChargeResult | None = None) -> Offer:
         attempt.refresh_from_db()
     if result is None or result.state is ChargeState.UNKNOWN:
         return Offer.objects.get(pk=attempt.offer_id)
+    if attempt.state == "REFUNDING" and result.state in _PAID:
+        return _given_back(attempt, result)
     if result.state in _PAID:
         if not _is_what_was_asked(attempt, result):
-            return retried(partial(_held_for_staff, attempt, result))
+            retried(partial(_not_as_asked, attempt, result))
+            return refunding.give_back(attempt_id=attempt.pk)
         return _applied(attempt, result)
     if result.state in _WAITS:
         return retried(partial(_waiting, attempt, result))
+    until = attempt.offer.action_expires_at
+    if until is not None and until <= clock.database_now():
+        # Given up, and the report of it came before the answer.
+        return release(
+            attempt_id=attempt.pk, state="RELEASED", code="challenge_expired", expired=True
+        )
     return release(attempt_id=attempt.pk, state="DECLINED", code=result.decline_code)
 
 
@@ -163,7 +172,8 @@ def _asked(attempt: Attempt, gateway: Gateway, return_url: str) -> ChargeResult:
         },
     )
     with guarding.place(gateway):
-        Attempt.objects.filter(pk=attempt.pk, asked_at=None).update(asked_at=clock.now())
+        unasked = Attempt.objects.filter(pk=attempt.pk, asked_at=None)
+        retried(lambda: unasked.update(asked_at=clock.now()))
         result = _answer(gateway, partial(gateway.charge, request), attempt)
         if result.state is ChargeState.UNKNOWN and not guarding.is_open(gateway.slug):
             time.sleep(float(conf.get("UPSELL_UNKNOWN_RETRY_SECONDS")))
@@ -211,7 +221,7 @@ def _settled(attempt: Attempt, result: ChargeResult) -> Offer:
     """Settle in the buyer's request; without the database the offer is still being confirmed."""
     try:
         return settle(attempt_id=attempt.pk, result=result)
-    except (OperationalError, InterfaceError):
+    except GAVE_UP:
         # What was charged is known to the provider. The reconciler asks it, by the key.
         logger.exception("attempt %s: the database did not take the answer", attempt.pk)
         return attempt.offer
@@ -241,10 +251,35 @@ def _applied(attempt: Attempt, result: ChargeResult) -> Offer:
     if not changing.is_shared() and came_to_nothing and attempt.live_offer_id is not None:
         changing.let_go(attempt)
     offer, refund_id = retried(lambda: _recorded(attempt, result, changed))
+    if changed is not None and changed.applied is not None and offer.state != "ACCEPTED":
+        _take_back_if_given_back(offer, attempt, changed.applied)
     if refund_id is not None:
         refunding.send(refund_id=refund_id)
         offer.refresh_from_db()
     return offer
+
+
+def _take_back_if_given_back(offer: Offer, attempt: Attempt, applied: Applied) -> None:
+    """A shop elsewhere changed the order while staff gave the money back: change it back."""
+    attempt.refresh_from_db(fields=["state"])
+    if attempt.state in {"REFUNDING", "REFUNDED"} and not changing.is_shared():
+        changing.forget(offer, attempt, applied)
+
+
+def _given_back(attempt: Attempt, result: ChargeResult) -> Offer:
+    """Staff gave an offer up before it was known whether it was charged, and now it is."""
+    if result.state is ChargeState.DEFERRED:
+        return release(attempt_id=attempt.pk, state="RELEASED")
+    if not changing.is_shared() and attempt.charge_state in _PAID and attempt.live_offer_id:
+        # It was told to change the order, and perhaps did: asked again, it says the same.
+        try:
+            changed = changing.carry_out(attempt.offer, attempt, result)
+        except changing.NotSaid:
+            return Offer.objects.get(pk=attempt.offer_id)
+        if changed.applied is not None:
+            changing.forget(attempt.offer, attempt, changed.applied)
+    _note(attempt, result)
+    return refunding.give_back(attempt_id=attempt.pk)
 
 
 def _is_to_be_applied(attempt: Attempt) -> bool:
@@ -304,6 +339,8 @@ def _accepted(
         total_after_net=applied.total_after.net,
         total_after_gross=applied.total_after.gross,
         removed=list(applied.removed),
+        cost_net=changed.costs.added,
+        replaced_cost_net=changed.costs.replaced,
     )
     _end(attempt, "APPLIED", result, now=now)
     offer.failure_code = ""
@@ -346,20 +383,23 @@ def _to_refund(
         _end(attempt, "RELEASED", result, now=now)
         refunding.close_after_refund(offer, now=now)
         return None
-    Attempt.objects.filter(pk=attempt.pk).update(state="REFUNDING", next_look_at=None)
-    attempt.state = "REFUNDING"
+    recording.stand(attempt, "REFUNDING")
+    attempt.next_look_at = None
+    attempt.save(update_fields=["state", "next_look_at"])
     return refunding.open_refund(attempt, attempt.amount, reason=reason, now=now).pk
 
 
 def _note(attempt: Attempt, result: ChargeResult) -> None:
     attempt.charge_state = result.state.value
     attempt.reference = result.reference or attempt.reference
-    attempt.save(update_fields=["charge_state", "reference"])
+    if result.state in _PAID and not _is_what_was_asked(attempt, result):
+        attempt.charged, attempt.charged_currency = result.amount, result.currency
+    attempt.save(update_fields=["charge_state", "reference", "charged", "charged_currency"])
 
 
 def _end(attempt: Attempt, state: str, result: ChargeResult | None, *, now: datetime) -> None:
-    attempt.state, attempt.live_offer, attempt.settled_at = state, None, now
-    attempt.next_look_at = None
+    recording.stand(attempt, state)
+    attempt.live_offer, attempt.settled_at, attempt.next_look_at = None, now, None
     if result is not None:
         attempt.charge_state = result.state.value
         attempt.reference = result.reference or attempt.reference
@@ -381,7 +421,7 @@ def _waiting(attempt: Attempt, result: ChargeResult) -> Offer:
         if attempt.live_offer_id is None or attempt.state != "STARTED":
             return offer
         now = clock.database_now()
-        attempt.state = "ACTION_REQUIRED"
+        recording.stand(attempt, "ACTION_REQUIRED")
         attempt.charge_state = result.state.value
         attempt.reference = result.reference or None
         attempt.action_url = result.action_url
@@ -400,7 +440,8 @@ def release(*, attempt_id: int, state: str, code: str = "", expired: bool = Fals
         expired: The buyer never came back from the challenge: the offer is over.
     """
     attempt = Attempt.objects.select_related("offer", "quote").get(pk=attempt_id)
-    if not changing.is_shared() and attempt.live_offer_id and attempt.state != "REFUNDING":
+    may_close = attempt.live_offer_id is not None and not refunding.is_going_back(attempt)
+    if not changing.is_shared() and may_close:
         changing.let_go(attempt)
     return retried(lambda: _released(attempt, state=state, code=code, expired=expired))
 
@@ -408,9 +449,10 @@ def release(*, attempt_id: int, state: str, code: str = "", expired: bool = Fals
 def _released(attempt: Attempt, *, state: str, code: str, expired: bool) -> Offer:
     with transaction.atomic(durable=True):
         offer, attempt = locked_with(attempt)
-        if attempt.live_offer_id is None or attempt.state == "REFUNDING":
+        if attempt.live_offer_id is None or refunding.is_going_back(attempt):
             return offer
         now = clock.database_now()
+        given_up = attempt.state == "REFUNDING"  # by staff, and nothing had been charged
         if changing.is_shared():
             changing.let_go(attempt)
         attempt.decline_code = code[:64]
@@ -418,7 +460,7 @@ def _released(attempt: Attempt, *, state: str, code: str, expired: bool) -> Offe
         _end(attempt, state, None, now=now)
         spent = offer.attempts_made >= int(conf.get("UPSELL_ATTEMPTS"))
         if offer.state == "NEEDS_ATTENTION":
-            following, reason = "FAILED", "payment_declined"
+            following, reason = "FAILED", "given_back" if given_up else "payment_declined"
         elif offer.revoke_requested_at is not None:
             following, reason = "REVOKED", "revoked"
         elif state == "DECLINED" and spent:
@@ -427,9 +469,12 @@ def _released(attempt: Attempt, *, state: str, code: str, expired: bool) -> Offe
             following, reason = "EXPIRED", ""
         else:
             following, reason = "SHOWN", code
+        actor = refunding.asked_by(offer) if given_up else ""
         if following == "FAILED":
-            offer.failure_code = "payment_declined"
-        recording.move(offer, following, at=now, reason=reason, fields=["failure_code"])
+            offer.failure_code = reason
+        recording.move(
+            offer, following, at=now, actor=actor, reason=reason, fields=["failure_code"]
+        )
     return offer
 
 
@@ -447,19 +492,22 @@ def give_up(*, attempt_id: int, code: str) -> Offer:
     return offer
 
 
-def _held_for_staff(attempt: Attempt, result: ChargeResult) -> Offer:
-    """The provider took something else than was asked: never accepted, staff are told."""
+def _not_as_asked(attempt: Attempt, result: ChargeResult) -> None:
+    """The provider took something else than was asked: never accepted, staff are told at once.
+
+    What it took goes back by itself; the offer waits for staff until it has.
+    """
     with transaction.atomic(durable=True):
         offer, attempt = locked_with(attempt)
         if attempt.state in _KNOWN:
-            return offer
+            return
         now = clock.database_now()
         logger.error("offer %s: the provider took another amount than asked", offer.pk)
         _note(attempt, result)
-        attempt.state, attempt.next_look_at = "NEEDS_ATTENTION", None
+        recording.stand(attempt, "REFUNDING")
+        attempt.next_look_at = now + timedelta(seconds=conf.get("UPSELL_RECONCILE_AFTER")[0])
         attempt.save(update_fields=["state", "next_look_at"])
         needs_attention(offer, code="amount_mismatch", now=now)
-    return offer
 
 
 def needs_attention(offer: Offer, *, code: str, now: datetime) -> None:

@@ -15,14 +15,14 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import F
 
 from upsell import clock, conf
 from upsell.exceptions import UpsellError
 from upsell.models import GatewayHealth
 from upsell.ports import Gateway
-from upsell.services.locking import retried
+from upsell.services.locking import GAVE_UP, retried
 
 logger = logging.getLogger("upsell")
 
@@ -62,7 +62,7 @@ def told(gateway: Gateway, *, answered: bool) -> None:
     """
     try:
         retried(partial(_note, gateway.slug, answered=answered))
-    except (OperationalError, InterfaceError):
+    except GAVE_UP:
         logger.exception("%s: how it answered could not be noted", gateway.slug)
 
 

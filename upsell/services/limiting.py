@@ -6,9 +6,11 @@ import hashlib
 import hmac
 import ipaddress
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.core.cache import cache
 from django.db.models import Q
 
 from upsell import conf
@@ -19,6 +21,8 @@ logger = logging.getLogger("upsell")
 
 MOST_READ = 200
 """Attempts looked at; whoever has more is over every limit anyway."""
+ADDRESS_SHOWN = 14
+"""Characters of an address's key that staff see."""
 
 
 def address_key(address: str) -> str:
@@ -39,7 +43,16 @@ def address_key(address: str) -> str:
     return f"i:{digest.hexdigest()}"
 
 
-def wait_for(offer: Offer, *, address: str, now: datetime) -> timedelta | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    """How long somebody must wait, and for which limit."""
+
+    limit: str
+    """BUYER, ADDRESS or REFUSED, as the setting ends."""
+    length: timedelta
+
+
+def wait_for(offer: Offer, *, address: str, now: datetime) -> Wait | None:
     """Return how long this buyer, or this address, must wait to try again; none = not at all.
 
     Args:
@@ -65,10 +78,11 @@ def wait_for(offer: Offer, *, address: str, now: datetime) -> timedelta | None:
     nearby = [at for at, _, _, key in rows if key and key == address]
     refused = [at for at, state, _, _ in rows if state == "DECLINED"]
     waits = [
-        _wait(times, *limits[name], now=now)
+        Wait(limit=name, length=length)
         for name, times in (("BUYER", buyers), ("ADDRESS", nearby), ("REFUSED", refused))
+        if (length := _wait(times, *limits[name], now=now)) is not None
     ]
-    return max((wait for wait in waits if wait is not None), default=None)
+    return max(waits, key=lambda wait: wait.length, default=None)
 
 
 def _wait(
@@ -79,9 +93,79 @@ def _wait(
     return None if len(recent) < most else recent[most - 1] + span - now
 
 
-def note(offer: Offer, *, wait: timedelta, now: datetime) -> None:
-    """Let staff see that somebody was locked out, once per offer however often they press."""
+def note(offer: Offer, *, wait: Wait, address: str, now: datetime) -> None:
+    """Let staff see who is locked out until when, once per offer however often they press.
+
+    Of the address the beginning of its hash is kept: enough to see that two are one.
+    """
     if not OfferEvent.objects.filter(offer=offer, kind="locked_out").exists():
-        seconds = str(int(wait.total_seconds()))
-        recording.append([recording.event(offer, "locked_out", at=now, seconds=seconds)])
+        figures = {"until": (now + wait.length).isoformat(), "address": address[:ADDRESS_SHOWN]}
+        reason = f"limit_{wait.limit.lower()}"
+        recording.append([recording.event(offer, "locked_out", at=now, reason=reason, **figures)])
     logger.warning("offer %s: too many tries to pay", offer.pk)
+
+
+def wait_to_tell(*, address: str, now: datetime) -> timedelta | None:
+    """Count one event told from an address; return how long it must wait, none = not at all.
+
+    Counted in Django's cache, by the clock's whole spans, under the address's keyed hash: where
+    the cache is of one process, each process counts for itself. No statement.
+    """
+    key = address_key(address)
+    if not key:
+        return None
+    most, span = conf.get("UPSELL_LIMIT_EVENTS")
+    number, passed = divmod(now - datetime.min.replace(tzinfo=now.tzinfo), span)
+    place = f"upsell.events.{key}.{number}"
+    cache.add(place, 0, timeout=span.total_seconds())
+    try:
+        count = cache.incr(place)
+    except ValueError:  # a cache that keeps nothing
+        return None
+    return None if count <= most else span - passed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockOut:
+    """Somebody who may not try to pay for now."""
+
+    offer_id: int
+    limit: str
+    """``limit_buyer``, ``limit_address`` or ``limit_refused``."""
+    until: datetime
+    buyer: str
+    """The buyer's key, hashed where it is an address; empty where none is known."""
+    address: str
+    """The beginning of the network address's hash; empty where none is known."""
+
+
+def locked_out(*, now: datetime, channels: Collection[str] | None = None) -> list[LockOut]:
+    """Return who is locked out at ``now``, the latest first, by one statement.
+
+    Args:
+        channels: Only offers of these sales channels; none = of all.
+    """
+    longest: timedelta = max(
+        conf.get(f"UPSELL_LIMIT_{name}")[1] for name in ("BUYER", "ADDRESS", "REFUSED")
+    )
+    rows = OfferEvent.objects.filter(kind="locked_out", at__gt=now - longest)
+    if channels is not None:
+        rows = rows.filter(offer__channel__in=sorted(channels))
+    told = [
+        LockOut(
+            offer_id=row.offer_id,
+            limit=row.reason,
+            until=until,
+            buyer=row.offer.customer_key,
+            address=row.figures.get("address", ""),
+        )
+        for row in rows.select_related("offer").order_by("-at", "-pk")[:MOST_READ]
+        if (until := until_of(row)) is not None
+    ]
+    return [row for row in told if row.until > now]
+
+
+def until_of(event: OfferEvent) -> datetime | None:
+    """Return until when a lock-out lasts; none for events written before it was kept."""
+    until = event.figures.get("until")
+    return datetime.fromisoformat(until) if until else None

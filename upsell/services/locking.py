@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 
 from upsell.exceptions import OfferNotFound
 from upsell.models import Attempt, Offer
 
 Outcome = TypeVar("Outcome")
+
+GAVE_UP = (OperationalError, InterfaceError, InternalError)
+"""What a database raises that is down, cut off, too busy, or takes no writes just now."""
 
 
 def retried(work: Callable[[], Outcome], *, times: int = 3) -> Outcome:
@@ -23,12 +26,12 @@ def retried(work: Callable[[], Outcome], *, times: int = 3) -> Outcome:
     finds the rows as they are.
 
     Raises:
-        OperationalError, InterfaceError: It did not go through, ``times`` times.
+        GAVE_UP: It did not go through, ``times`` times.
     """
     for left in range(times, 0, -1):
         try:
             return work()
-        except (OperationalError, InterfaceError):
+        except GAVE_UP:
             if left == 1:
                 raise
             connection.close_if_unusable_or_obsolete()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import re
+import time
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -16,17 +16,31 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from upsell import clock, conf, signals, snapshots
-from upsell.exceptions import NotFound
+from upsell.exceptions import NotFound, UpsellError
 from upsell.models import Offer, OutboxMessage
 from upsell.ports import Occasion
-from upsell.presenting.mails import confirmation_values, language_of, one_line
+from upsell.presenting.invitations import link_values
+from upsell.presenting.mails import (
+    confirmation_values,
+    language_of,
+    one_line,
+    withdrawal_values,
+)
+from upsell.services import desk, webhooks
 
 logger = logging.getLogger("upsell")
 
 LEASE = timedelta(minutes=2)
 TRIES = 8
-_ONE_ADDRESS = re.compile(r"""[^\s@,;:<>()\[\]\\"\x00-\x20\x7f]+@[^\s@,;:<>()\\"\x00-\x20\x7f]+""")
-"""One address and nothing else: a shop that hands on more must not make us write to strangers."""
+POSTING = timedelta(seconds=20)
+"""How long a round may go on with webhooks: receivers that are slow hold up no mail of the next."""
+_MAILS = {
+    "CONFIRMATION": ("confirmation", confirmation_values),
+    "REVERSAL": ("reversal", confirmation_values),
+    "WITHDRAWAL": ("withdrawal", withdrawal_values),
+    desk.LINK: ("link", link_values),
+}
+"""Messages to the buyer: their templates, and what these say."""
 
 
 def send_due(*, now: datetime | None = None, limit: int = 200) -> int:
@@ -34,18 +48,35 @@ def send_due(*, now: datetime | None = None, limit: int = 200) -> int:
 
     At least once: the buyer has a right to the confirmation of a purchase, and a hold must
     be let go. What a killed process had in its hands is claimed again after its lease; a mail
-    then has the same Message-ID, by which mail servers drop the second.
+    then has the same Message-ID, by which mail servers drop the second, and a webhook the same
+    id. Mails come first: a receiver of webhooks that is slow holds up nobody but itself.
     """
     told = now or clock.database_now()
-    OutboxMessage.objects.filter(state="SENDING", lease_until__lte=told).update(
+    ours = OutboxMessage.objects.exclude(kind__in=OutboxMessage.OF_JOURNEYS)
+    ours.filter(state="SENDING", lease_until__lte=told).update(
         state="PENDING", lease_until=None, reason="interrupted"
     )
     due = (
-        OutboxMessage.objects.filter(state="PENDING", not_before__lte=told)
+        ours.filter(state="PENDING", not_before__lte=told)
         .filter(Q(lease_until=None) | Q(lease_until__lte=told))
         .order_by("not_before", "pk")
     )
-    return sum(_sent(pk, now=told) for pk in due.values_list("pk", flat=True)[:limit])
+    mails = due.exclude(kind=webhooks.KIND).values_list("pk", flat=True)
+    sent = sum(_sent(pk, now=told) for pk in mails[:limit])
+    silent: set[str] = set()
+    over = time.monotonic() + POSTING.total_seconds()
+    posts = due.filter(kind=webhooks.KIND).values_list("pk", "key")
+    for pk, key in posts[:limit]:
+        receiver = webhooks.receiver_of(key)
+        if receiver in silent:
+            continue
+        if time.monotonic() > over:
+            break  # the rest is due at the next round, after what else is due
+        if _sent(pk, now=told):
+            sent += 1
+        else:
+            silent.add(receiver)
+    return sent
 
 
 def _sent(message_id: int, *, now: datetime) -> bool:
@@ -58,17 +89,25 @@ def _sent(message_id: int, *, now: datetime) -> bool:
         "offer__acceptance__quote", "offer__decision"
     ).get(pk=message_id)
     try:
-        outcome = _deliver(message)
+        outcome = _deliver(message, now=now)
     except Exception as error:
         # A mail server or a host's hook: anything may come out of it, and is tried again.
         logger.warning("message %s failed: %s", message.pk, type(error).__name__)
-        _failed(message, reason=type(error).__name__, now=now)
+        if message.kind == webhooks.KIND:
+            webhooks.put_off(message, reason=_named(error), now=now)
+        else:
+            _failed(message, reason=type(error).__name__, now=now)
         return False
     OutboxMessage.objects.filter(pk=message.pk).update(
         state=outcome, sent_at=now if outcome == "SENT" else None, lease_until=None
     )
     signals.message_sent.send_robust(sender=OutboxMessage, message_id=message.pk, at=now)
     return outcome == "SENT"
+
+
+def _named(error: Exception) -> str:
+    """Say what went wrong; the words of foreign code may hold an address, ours do not."""
+    return str(error) if isinstance(error, UpsellError) else type(error).__name__
 
 
 def _failed(message: OutboxMessage, *, reason: str, now: datetime) -> None:
@@ -83,10 +122,14 @@ def _failed(message: OutboxMessage, *, reason: str, now: datetime) -> None:
     )
 
 
-def _deliver(message: OutboxMessage) -> str:
+def _deliver(message: OutboxMessage, *, now: datetime) -> str:
+    if message.kind == webhooks.KIND:
+        return webhooks.post(message, now=now)
     offer = message.offer
     if offer is None:
         return "SKIPPED"
+    if message.kind == desk.LINK and not desk.is_answerable(offer, now=now):
+        return "CANCELLED"
     order_ref = offer.order_ref or offer.occasion_ref
     shop = conf.shop()
     if message.kind == "HOLD":
@@ -146,11 +189,11 @@ def _documents(offer: Offer, occasion: Occasion) -> str:
 
 def _mail(message: OutboxMessage, offer: Offer, occasion: Occasion) -> str:
     address = occasion.customer.email.strip()
-    if not _ONE_ADDRESS.fullmatch(address):
+    if not desk.ONE_ADDRESS.fullmatch(address):
         return "SKIPPED"
-    name = "confirmation" if message.kind == "CONFIRMATION" else "reversal"
+    name, values_of = _MAILS[message.kind]
     with translation.override(language_of(occasion.customer.locale)):
-        values = confirmation_values(offer, occasion)
+        values = values_of(offer, occasion)
         subject = render_to_string(f"upsell/mail/{name}_subject.txt", values)
         mail = EmailMultiAlternatives(
             subject=one_line(subject),

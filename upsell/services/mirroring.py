@@ -11,6 +11,7 @@ from django.db import transaction
 
 from upsell import clock, signals
 from upsell.models import Acceptance, Attempt, Offer, OfferEvent, Refund
+from upsell.models.offer import REFUSED_REFUND
 from upsell.ports import ChargeResult
 from upsell.services import changing, recording, refunding
 from upsell.services.locking import locked_with, retried
@@ -70,26 +71,30 @@ def _money_back(attempt: Attempt, result: ChargeResult) -> None:
         if result.dispute == "lost":
             if Refund.objects.filter(attempt=attempt, reason=reason).exists():
                 return
-            more = min(result.amount or attempt.amount, left)
+            more = min(result.amount or attempt.taken, left)
         else:
-            more = min(result.refunded or Decimal(0), attempt.amount) - (attempt.amount - left)
+            more = min(result.refunded or Decimal(0), attempt.taken) - (attempt.taken - left)
         if more <= 0:
             return
         refund = refunding.open_refund(attempt, more, reason=reason, now=now)
-        refund.state, refund.settled_at, refund.next_try_at = "DONE", now, None
+        recording.stand(refund, "DONE")
+        refund.settled_at, refund.next_try_at = now, None
         refund.save(update_fields=["state", "settled_at", "next_try_at"])
         figures = {"amount": str(more), "currency": attempt.currency}
+        figures["refund"] = str(refund.uuid)
         recording.append(
             [recording.event(offer, "refunded", at=now, actor="provider", reason=reason, **figures)]
         )
         acceptance = Acceptance.objects.select_related("quote").filter(offer=offer).first()
         if acceptance is not None:
-            acceptance.refunded_net += refunding.net_of(more, acceptance.quote)
-            acceptance.save(update_fields=["refunded_net"])
+            refunding.note_back(acceptance, more, now=now)
             if offer.state == "ACCEPTED" and more == left:
                 _reverse_if_whole(offer, acceptance, reason=reason, now=now)
         elif attempt.live_offer_id is not None and more == left:
             _close(offer, attempt, now=now)
+        if more == left and offer.failure_code == REFUSED_REFUND:
+            offer.failure_code = "refunded"  # staff, or the bank, did what the provider refused us
+            offer.save(update_fields=["failure_code"])
         if attempt.state == "APPLIED" and changing.is_shared():
             refunding.book(refund, refund.key)
     if attempt.state == "APPLIED" and not changing.is_shared():
@@ -108,8 +113,8 @@ def _close(offer: Offer, attempt: Attempt, *, now: datetime) -> None:
     """Everything went back before the order was changed: it is not changed any more."""
     if changing.is_shared():
         changing.let_go(attempt)
-    attempt.state, attempt.live_offer, attempt.settled_at = "REFUNDED", None, now
-    attempt.next_look_at = None
+    recording.stand(attempt, "REFUNDED")
+    attempt.live_offer, attempt.settled_at, attempt.next_look_at = None, now, None
     attempt.save(update_fields=["state", "live_offer", "settled_at", "next_look_at"])
     offer.failure_code = "refunded"
     recording.move(offer, "FAILED", at=now, reason="refunded", fields=["failure_code"])

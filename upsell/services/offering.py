@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -21,124 +19,74 @@ from upsell import clock, conf, queries, signals, snapshots
 from upsell.engine import decide
 from upsell.engine.campaigns import (
     FINAL_UNLESS,
-    Answers,
     Candidate,
     History,
     Reason,
-    Wanted,
 )
 from upsell.engine.campaigns import Decision as EngineDecision
 from upsell.engine.deciding import expires_at
 from upsell.engine.index import CampaignIndex
+from upsell.engine.traits import Traits, Visit, traits_of
 from upsell.models import (
     CampaignCopy,
     Decision,
+    Exposure,
     Offer,
-    OfferEvent,
-    OfferQuote,
     OutboxMessage,
 )
 from upsell.models.tokens import hashed, make_token
 from upsell.ports import (
     Availability,
-    Capability,
     Change,
     ChangeKind,
     Collection,
     CollectionWay,
     Occasion,
     Product,
-    Purchase,
     Quote,
-    Shop,
 )
-from upsell.presenting.visitors import is_a_person, sees_trials
+from upsell.presenting.visitors import is_a_person, sees_trials, visit_of
 from upsell.queries import Page
 from upsell.services import recording
+from upsell.services.asking import OutOfTime, Ports
+from upsell.services.quote_rows import quote_row
 
 logger = logging.getLogger("upsell")
 
 
-LONGEST_MEMORY = timedelta(days=730)
-"""How far back purchases are asked for; campaigns look back less."""
-
-
-class _OutOfTime(Exception):
-    """The time budget is spent; there will be no offer."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Ports:
-    """One decision's way to the host: each port once a batch, the time looked at in between."""
-
-    shop: Shop
-    occasion: Occasion
-    now: datetime
-    trusted: bool = True
-    deadline: float | None = None
-    products: dict[str, Product]
-    availability: dict[str, Availability]
-    purchases: Sequence[Purchase] | None = None
-
-    def ask(self, wanted: Sequence[Wanted]) -> Answers:
-        """Answer the engine about these products."""
-        refs = list(dict.fromkeys(ref for ref, _ in wanted))
-        self.products.update(self.shop.products(refs))
-        self._look_at_the_clock()
-        self.availability.update(self.shop.availability(wanted, self.occasion))
-        self._look_at_the_clock()
-        if self.purchases is None:
-            self.purchases = self._bought()
-            self._look_at_the_clock()
-        return Answers(
-            products=self.products,
-            availability=self.availability,
-            purchases=self.purchases,
-            collection=collection_for(self.occasion, None, trusted=self.trusted),
-            can_replace=Capability.REPLACE in self.shop.capabilities,
-        )
-
-    def _bought(self) -> Sequence[Purchase]:
-        if Capability.HISTORY not in self.shop.capabilities:
-            return ()
-        return self.shop.purchases(self.occasion.customer, self.now - LONGEST_MEMORY, 500)
-
-    def _look_at_the_clock(self) -> None:
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            raise _OutOfTime
-
-
-def collection_for(occasion: Occasion, amount: Any, *, trusted: bool) -> Collection | None:
-    """Ask the order's own payment how more can be collected; none = it has no gateway."""
-    gateway = conf.gateways().get(occasion.payment_method or "")
-    if gateway is None:
-        return None
-    answer = gateway.collection(occasion, amount, occasion.currency, trusted=trusted)
-    if answer.how is CollectionWay.REDIRECT_APPROVAL and not conf.get("UPSELL_APPROVAL"):
-        return replace(answer, how=CollectionWay.NONE)
-    return answer
-
-
 def offer_for(
-    *, order_ref: str, now: datetime, staff: bool = False, show: bool = False
+    *,
+    order_ref: str,
+    now: datetime,
+    staff: bool = False,
+    show: bool = False,
+    visit: Visit | None = None,
 ) -> Page | None:
     """Return what this order is offered, deciding it if nobody has asked before.
 
     Idempotent: two first visits write one row, the loser reads the winner's. A decided
-    order costs one statement, a first decision at most eight of ours.
+    order costs one statement, a first decision at most eight of ours. Without
+    any campaign nothing is decided and nothing is written.
 
     Args:
         order_ref: The placed order.
         now: The page's time.
         staff: The viewer may see STAFF_ONLY campaigns.
         show: The buyer is looking at it: stamp it shown.
+        visit: What the request says of who looks; none = there is no page.
 
     Raises:
         NotFound: The shop does not know the order.
     """
-    page = queries.page_for(order_ref)
-    if page is None or _is_to_be_decided_again(page):
-        page = _decided(order_ref, now=now, staff=staff, show=show, earlier=page)
+    known = queries.look(order_ref)
+    if known.decision is None and not len(snapshots.index(known.version)):
+        # Installed and not used yet: the shop is asked nothing, and nothing is written.
+        return None
+    page: Page | None = known
+    if known.decision is None or _is_to_be_decided_again(known):
+        page = _decided(
+            order_ref, now=now, staff=staff, show=show, earlier=known, visit=visit or Visit()
+        )
     if page is None or page.offer is None:
         return page
     if page.offer.trial and not staff:
@@ -157,7 +105,41 @@ def page_for_request(request: HttpRequest, order_ref: str) -> Page | None:
         return None
     if not is_a_person(request):
         return queries.page_for(order_ref)
-    return offer_for(order_ref=order_ref, now=clock.now(), staff=sees_trials(request), show=True)
+    return offer_for(
+        order_ref=order_ref,
+        now=clock.now(),
+        staff=sees_trials(request),
+        show=True,
+        visit=visit_of(request),
+    )
+
+
+def decide_once_more(*, order_ref: str, now: datetime, validity: timedelta) -> Page | None:
+    """Decide for an order that never had an offer, though its window is over: for a journey.
+
+    The answer that stood before is kept in the facts of the new one. Idempotent, and nothing of
+    an order that has an offer is touched.
+
+    Args:
+        order_ref: The placed order.
+        now: When.
+        validity: How long what is offered stands.
+
+    Raises:
+        NotFound: The shop does not know the order.
+    """
+    known = queries.look(order_ref)
+    if known.offer is not None or not len(snapshots.index(known.version)):
+        return known if known.offer is not None else None
+    return _decided(
+        order_ref,
+        now=now,
+        staff=False,
+        show=False,
+        earlier=known,
+        visit=Visit(),
+        validity=validity,
+    )
 
 
 def stamp_shown(offer: Offer, *, now: datetime) -> None:
@@ -188,18 +170,28 @@ def _is_to_be_decided_again(page: Page) -> bool:
 
 
 def _decided(
-    order_ref: str, *, now: datetime, staff: bool, show: bool, earlier: Page | None
+    order_ref: str,
+    *,
+    now: datetime,
+    staff: bool,
+    show: bool,
+    earlier: Page,
+    visit: Visit,
+    validity: timedelta | None = None,
 ) -> Page | None:
     budget = conf.duration("UPSELL_TIME_BUDGET").total_seconds()
     started = time.monotonic()
     shop = conf.shop()
     occasion = shop.order(order_ref)
+    if validity is not None:
+        # Asked by a journey, whose own window it is: as if the checkout were now.
+        occasion = replace(occasion, checkout_completed_at=now)
     keys = snapshots.customer_keys(occasion.customer)
-    remembers = snapshots.remembers()
-    version, seen = queries.version_and_seen(keys if remembers else ())
-    index = snapshots.index(version)
-    if index.remembers and not remembers:  # the first decision after such a campaign came
-        version, seen = queries.version_and_seen(keys)
+    version, index = earlier.version, snapshots.index(earlier.version)
+    known = queries.Known(version=version)
+    if index.remembers or index.running or index.policy(occasion.channel).holdout:
+        known = queries.known_of(keys)
+        version, index = known.version, snapshots.index(known.version)
     ports = Ports(
         shop=shop,
         occasion=occasion,
@@ -211,19 +203,26 @@ def _decided(
     quote: Quote | None = None
     try:
         answer = decide(
-            occasion, index, now=now, ask=ports.ask, history=History(staff=staff, seen=seen)
+            occasion,
+            index,
+            now=now,
+            ask=ports.ask,
+            history=History(staff=staff, seen=known.seen, unit=known.unit),
         )
         if answer.chosen is not None:
             draft = Draft.of(answer.chosen, occasion, ports)
             quote = shop.quote(draft.change)
             refusal = _refused(quote, occasion)
             if refusal:
-                answer = EngineDecision(
+                answer = replace(
+                    answer,
+                    chosen=None,
                     reason=Reason.NO_MATCH,
                     passed_over={answer.chosen.campaign.id: refusal, **answer.passed_over},
-                    version=answer.version,
+                    held_out=False,
+                    arm="",
                 )
-    except _OutOfTime:
+    except OutOfTime:
         logger.warning("deciding order %s took longer than %s s", order_ref, budget)
         answer = EngineDecision(reason=Reason.TIMEOUT, version=version)
     except DatabaseError:
@@ -235,13 +234,26 @@ def _decided(
         answer = EngineDecision(reason=Reason.ERROR, version=version)
     try:
         with transaction.atomic():
-            if earlier is not None and earlier.decision is not None:
+            if earlier.decision is not None:
                 Decision.objects.filter(pk=earlier.decision.pk).delete()
-            decision = _write_decision(answer, occasion, now=now)
+            first = earlier.decision if validity is not None else None
+            decision = _write_decision(answer, occasion, now=now, first=first)
+            if not decision.trial:
+                _write_exposures(answer, occasion, known.unit, now=now)
             if answer.chosen is None or quote is None:
                 return Page(decision=decision, offer=None, quote=None, version=version)
+            traits = traits_of(occasion, visit, bought=ports.known_purchases)
             return _write_offer(
-                decision, draft, quote, now=now, show=show, version=version, index=index
+                decision,
+                draft,
+                quote,
+                answer,
+                now=now,
+                show=show,
+                version=version,
+                index=index,
+                traits=traits,
+                until=None if validity is None else now + validity,
             )
     except IntegrityError:
         # Another first visit was faster: its rows are the answer.
@@ -320,6 +332,7 @@ class Draft:
             "copy": dict(copy),
             "default_language": default_language,
             "order_number": self.occasion.number,
+            "campaign": self.candidate.campaign.slug,
             "total": snapshots.price_json(self.occasion.total),
             "tax_exempt": self.occasion.tax_exempt,
         }
@@ -328,6 +341,7 @@ class Draft:
 def _product_json(product: Product) -> dict[str, Any]:
     return {
         "ref": product.ref,
+        "sku": product.sku,
         "title": product.title,
         "url": product.url,
         "image_url": product.image_url,
@@ -336,8 +350,13 @@ def _product_json(product: Product) -> dict[str, Any]:
     }
 
 
-def _write_decision(answer: EngineDecision, occasion: Occasion, *, now: datetime) -> Decision:
+def _write_decision(
+    answer: EngineDecision, occasion: Occasion, *, now: datetime, first: Decision | None = None
+) -> Decision:
     chosen = answer.chosen
+    before: dict[str, Any] = {}
+    if first is not None:
+        before["before"] = {"reason": first.reason, "at": first.at.isoformat()}
     return Decision.objects.create(
         order_ref=occasion.ref,
         channel=occasion.channel,
@@ -347,8 +366,47 @@ def _write_decision(answer: EngineDecision, occasion: Occasion, *, now: datetime
         campaign_id=chosen.campaign.id if chosen else None,
         reason=answer.reason,
         candidates=[[key, str(reason)] for key, reason in answer.passed_over.items()],
-        facts=facts_of(occasion),
+        facts=facts_of(occasion) | _chance_of(answer) | before,
         trial=bool(chosen and chosen.campaign.status == "STAFF_ONLY") or occasion.is_test,
+    )
+
+
+def _chance_of(answer: EngineDecision) -> dict[str, Any]:
+    """Return what experiments and selection had to do with an answer: enough to draw again."""
+    told: dict[str, Any] = {}
+    if answer.exposed:
+        told["arms"] = [one.label for one in answer.exposed]
+    if answer.drawn is not None:
+        told["selection"] = {
+            "by": answer.drawn.by.value,
+            "beliefs": answer.drawn.version,
+            "candidates": list(answer.drawn.candidates),
+            "floor": answer.drawn.is_floor,
+            "propensity": answer.drawn.propensity,
+        }
+    return told
+
+
+def _write_exposures(
+    answer: EngineDecision, occasion: Occasion, unit: str, *, now: datetime
+) -> None:
+    """Note for which experiments this buyer counts from now on; the first time stays."""
+    if not answer.exposed:
+        return
+    since = occasion.placed_at or occasion.checkout_completed_at or now
+    Exposure.objects.bulk_create(
+        [
+            Exposure(
+                experiment_id=one.experiment,
+                phase_id=one.phase,
+                unit=unit,
+                arm=one.arm,
+                at=now,
+                since=min(since, now),
+            )
+            for one in answer.exposed
+        ],
+        ignore_conflicts=True,
     )
 
 
@@ -390,13 +448,17 @@ def _write_offer(
     decision: Decision,
     draft: Draft,
     quote: Quote,
+    answer: EngineDecision,
     *,
     now: datetime,
     show: bool,
     version: int,
     index: CampaignIndex,
+    traits: Traits,
+    until: datetime | None = None,
 ) -> Page:
     candidate, occasion = draft.candidate, draft.occasion
+    show = show and not answer.held_out
     rows = CampaignCopy.objects.filter(campaign_id=candidate.campaign.id).select_related("campaign")
     default_language, copy = "en", {}
     for row in rows:
@@ -410,7 +472,12 @@ def _write_offer(
             "accept_label": row.accept_label,
             "decline_label": row.decline_label,
         }
+    if answer.arm:
+        _change_words(copy, default_language, candidate, answer, index)
     terms = snapshots.policy(occasion.channel, version)
+    hold = terms.hold and not answer.held_out
+    state = "SUPPRESSED" if answer.held_out else "SHOWN" if show else "CREATED"
+    less = (candidate.selling.net - candidate.unit.net) * candidate.quantity
     offer = Offer(
         uuid=draft.uuid,
         decision=decision,
@@ -419,100 +486,57 @@ def _write_offer(
         order_ref=occasion.ref,
         campaign_id=candidate.campaign.id,
         revision=candidate.campaign.revision,
-        state="SHOWN" if show else "CREATED",
+        arm=answer.arm,
+        state=state,
         kind=candidate.campaign.kind.value,
         product_ref=candidate.product_ref,
         quantity=candidate.quantity,
         currency=occasion.currency,
         unit_net=candidate.unit.net,
         unit_gross=candidate.unit.gross,
+        discount_net=max(less, Decimal(0)),
         terms=draft.terms(copy, default_language),
-        token_hash=hashed(make_token("offer", draft.uuid, 1)),
-        undo_hash=hashed(make_token("undo", draft.uuid, 1)),
+        token_hash=None if answer.held_out else hashed(make_token("offer", draft.uuid, 1)),
+        undo_hash=None if answer.held_out else hashed(make_token("undo", draft.uuid, 1)),
         channel=occasion.channel,
         customer_key=decision.customer_key,
         trial=decision.trial,
         created_at=now,
         first_shown_at=now if show else None,
-        expires_at=expires_at(occasion, index.policy(occasion.channel)),
-        hold_requested_at=now if terms.hold else None,
+        expires_at=until or expires_at(occasion, index.policy(occasion.channel)),
+        hold_requested_at=now if hold else None,
+        closed_at=now if answer.held_out else None,
+        **asdict(traits),
     )
     offer.save(force_insert=True)
     collection = candidate.collection or Collection(how=CollectionWay.NONE)
     row = quote_row(offer, quote, collection, number=1, at=now)
     row.save(force_insert=True)
-    events = [recording.event(offer, "created", at=now, after="CREATED")]
+    made = "SUPPRESSED" if answer.held_out else "CREATED"
+    events = [recording.event(offer, "created", at=now, after=made)]
     if show:
         events.append(recording.event(offer, "shown", at=now, before="CREATED", after="SHOWN"))
         transaction.on_commit(
             partial(signals.offer_shown.send_robust, sender=Offer, offer_id=offer.pk, at=now)
         )
-    OfferEvent.objects.bulk_create(events)
-    if terms.hold:
+    recording.append(events)
+    if hold:
         OutboxMessage.objects.create(
             key=f"o:{offer.pk}:HOLD", offer=offer, kind="HOLD", not_before=now, created_at=now
         )
     return Page(decision=decision, offer=offer, quote=row, version=version)
 
 
-def quote_row(
-    offer: Offer, quote: Quote, collection: Collection, *, number: int, at: datetime
-) -> OfferQuote:
-    """Return the figures of a quote as a row, not yet written."""
-    due = quote.amount_due
-    how = collection.how if due.gross > 0 else "NONE"
-    label = collection.label if due.gross > 0 else ""
-    tax_lines = [
-        {"label": line.label, "rate": _plain(line.rate), "amount": _plain(line.amount)}
-        for line in quote.tax_lines
-    ]
-    row = OfferQuote(
-        offer=offer,
-        number=number,
-        at=at,
-        currency=offer.currency,
-        line_net=quote.line.net,
-        line_gross=quote.line.gross,
-        shipping_net=quote.shipping.net,
-        shipping_gross=quote.shipping.gross,
-        credit_net=quote.credit.net,
-        credit_gross=quote.credit.gross,
-        due_net=due.net,
-        due_gross=due.gross,
-        tax_lines=tax_lines,
-        collection=str(how),
-        collection_label=label,
-        order_version=quote.order_version,
-    )
-    row.hash = _hash_of(row, offer)
-    return row
-
-
-def _hash_of(row: OfferQuote, offer: Offer) -> str:
-    """Amounts, tax, the way of collecting and what is replaced; never the words."""
-    bound = [
-        row.currency,
-        *(
-            _plain(amount)
-            for amount in (
-                row.line_net,
-                row.line_gross,
-                row.shipping_net,
-                row.shipping_gross,
-                row.credit_net,
-                row.credit_gross,
-                row.due_net,
-                row.due_gross,
-            )
-        ),
-        row.tax_lines,
-        row.collection,
-        row.collection_label,
-        [[part["line_ref"], part["quantity"]] for part in offer.terms["replaced"]],
-    ]
-    return hashlib.sha256(json.dumps(bound).encode()).hexdigest()
-
-
-def _plain(amount: Decimal) -> str:
-    """Return an amount without trailing zeros, so that 4.00 and 4.0000 are one."""
-    return format(amount.normalize(), "f")
+def _change_words(
+    copy: dict[str, dict[str, Any]],
+    default_language: str,
+    candidate: Candidate,
+    answer: EngineDecision,
+    index: CampaignIndex,
+) -> None:
+    """Put an arm's words in place of the campaign's; what it does not name stays."""
+    arm = answer.arm.partition("/")[2]
+    words = index.running[candidate.campaign.id].arms[arm].copy
+    for language, changed in words.items():
+        known = copy.get(language) or copy.get(default_language) or {}
+        copy[language] = {**known, **changed}

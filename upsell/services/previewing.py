@@ -30,8 +30,10 @@ from upsell.models.tokens import hashed
 from upsell.ports import Collection, CollectionWay, Line, Occasion, Price, Quote
 from upsell.queries import Page
 from upsell.services import campaigns
+from upsell.services.asking import Ports
 from upsell.services.campaign_products import sample_occasion
-from upsell.services.offering import Draft, Ports, quote_row
+from upsell.services.offering import Draft
+from upsell.services.quote_rows import quote_row
 
 _LOOKED_AT = 20
 """So many of the latest orders are looked at for one that the campaign would suit."""
@@ -114,7 +116,7 @@ def _example(spec: CampaignSpec, now: datetime) -> Occasion | None:
         goods = sum((line.total for line in lines), Price.zero(base.currency))
         return replace(base, lines=lines, goods=goods, total=goods)
     for occasion in (base, *_latest(spec, now)):
-        view = View.of(occasion, now=now, history=History(staff=True), policy=ChannelPolicy())
+        view = View(occasion, now=now, history=History(staff=True), policy=ChannelPolicy())
         if first_refusal(_open_to_all(spec), view) is None:
             return replace(occasion, number=EXAMPLE_NUMBER)
     return base
@@ -193,11 +195,11 @@ def _shown(
     if candidate is None:
         reason = told.verdicts[0].reason or told.reason
         return Preview(occasion=occasion, is_example=is_example, reason=str(reason))
-    page = _page(campaign, candidate, occasion, ports, now=now, until=now + terms.validity)
+    page = page_of(campaign, candidate, occasion, ports, now=now, until=now + terms.validity)
     return Preview(page=page, occasion=occasion, is_example=is_example)
 
 
-def _page(
+def page_of(
     campaign: Campaign,
     candidate: Candidate,
     occasion: Occasion,

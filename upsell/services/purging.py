@@ -14,14 +14,24 @@ from upsell.engine import states
 from upsell.models import (
     Acceptance,
     Attempt,
+    Belief,
+    DailyMetric,
     Decision,
+    DecisionCount,
+    EntryRefused,
+    EventInbox,
     GatewayEvent,
+    JourneyRun,
     Offer,
     OfferEvent,
+    OfferLink,
     OfferQuote,
+    OrderFact,
+    OrderLineFact,
     OutboxMessage,
     Refund,
 )
+from upsell.models.journey import ENDED
 
 logger = logging.getLogger("upsell")
 
@@ -33,7 +43,10 @@ def purge(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[tup
     """Remove what is older than its retention; yield what and how many, batch by batch.
 
     Links stop opening ``UPSELL_LINK_RETENTION`` after an offer closed. Decisions go after
-    ``UPSELL_DECISION_RETENTION``, closed offers with all their rows after ``UPSELL_RETENTION``.
+    ``UPSELL_DECISION_RETENTION``, closed offers with all their rows after ``UPSELL_RETENTION``,
+    mirrored orders and sums per day after ``UPSELL_MEASURE_RETENTION``, events told of buyers
+    and entries refused after ``UPSELL_EVENT_RETENTION``, runs of journeys with their messages
+    after ``UPSELL_JOURNEY_RETENTION``.
     What is open, or waits for staff or for money, is never touched. Each batch is a short
     transaction of its own; what was removed is in the log. Safe to interrupt, and to repeat.
 
@@ -54,11 +67,23 @@ def purge(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[tup
     reports = GatewayEvent.objects.filter(
         received_at__lt=told - conf.duration("UPSELL_REPORT_RETENTION")
     ).exclude(state="PARKED")
+    behaviour = told - conf.duration("UPSELL_EVENT_RETENTION")
+    events = EventInbox.objects.filter(received_at__lt=behaviour)
+    kept = told - conf.duration("UPSELL_JOURNEY_RETENTION")
+    runs = JourneyRun.objects.filter(state__in=ENDED, ended_at__lt=kept)
+    measured = told - conf.duration("UPSELL_MEASURE_RETENTION")
     for name, rows, remove in (
         ("links", links, _unlink),
         ("offers", offers, _remove_offers),
         ("decisions", decisions, _remove_decisions),
         ("reports", reports, _remove_reports),
+        ("events", events, _remove_events),
+        ("orders", OrderFact.objects.filter(placed_at__lt=measured), _remove_orders),
+        ("sums", DailyMetric.objects.filter(day__lt=measured.date()), _remove_sums),
+        ("beliefs", Belief.objects.filter(made_at__lt=_before(told)), _remove_beliefs),
+        ("runs", runs, _remove_runs),
+        ("refusals", EntryRefused.objects.filter(at__lt=behaviour), _remove_refusals),
+        ("counts", DecisionCount.objects.filter(hour__lt=measured), _remove_counts),
     ):
         if dry_run:
             yield name, rows.distinct().count()
@@ -70,8 +95,20 @@ def purge(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[tup
             yield name, len(ids)
 
 
+def _before(now: datetime) -> datetime:
+    """Beliefs are kept as long as the decisions that name them, and the newest in any case."""
+    oldest = now - conf.duration("UPSELL_DECISION_RETENTION")
+    newest = Belief.objects.order_by("-made_at").values_list("made_at", flat=True).first()
+    return min(oldest, newest or oldest)
+
+
+def _remove_beliefs(ids: list[int]) -> Counter[str]:
+    return Counter(beliefs=Belief.objects.filter(pk__in=ids).delete()[0])
+
+
 def _unlink(ids: list[int]) -> Counter[str]:
     rows = Offer.objects.filter(pk__in=ids)
+    OfferLink.objects.filter(offer__in=ids).delete()
     return Counter(links=rows.update(token_hash=None, undo_hash=None))
 
 
@@ -101,5 +138,31 @@ def _remove_decisions(ids: list[int]) -> Counter[str]:
     return Counter(decisions=Decision.objects.filter(pk__in=ids).delete()[0])
 
 
+def _remove_orders(ids: list[int]) -> Counter[str]:
+    lines = OrderLineFact.objects.filter(order_fact__in=ids).delete()[0]
+    return Counter(orders=OrderFact.objects.filter(pk__in=ids).delete()[0], lines=lines)
+
+
+def _remove_runs(ids: list[int]) -> Counter[str]:
+    """Runs with their steps, messages and goals."""
+    return Counter(runs=JourneyRun.objects.filter(pk__in=ids).delete()[0])
+
+
+def _remove_refusals(ids: list[int]) -> Counter[str]:
+    return Counter(refusals=EntryRefused.objects.filter(pk__in=ids).delete()[0])
+
+
+def _remove_sums(ids: list[int]) -> Counter[str]:
+    return Counter(sums=DailyMetric.objects.filter(pk__in=ids).delete()[0])
+
+
+def _remove_counts(ids: list[int]) -> Counter[str]:
+    return Counter(counts=DecisionCount.objects.filter(pk__in=ids).delete()[0])
+
+
 def _remove_reports(ids: list[int]) -> Counter[str]:
     return Counter(reports=GatewayEvent.objects.filter(pk__in=ids).delete()[0])
+
+
+def _remove_events(ids: list[int]) -> Counter[str]:
+    return Counter(events=EventInbox.objects.filter(pk__in=ids).delete()[0])

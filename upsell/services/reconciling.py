@@ -14,14 +14,25 @@ from django.db.models import F, Q, QuerySet
 from upsell import clock, conf
 from upsell.models import Attempt, Offer, Refund
 from upsell.ports import ChargeResult, ChargeState
-from upsell.services import fulfilling, guarding, hearing, recording, refunding, undoing
+from upsell.services import (
+    fulfilling,
+    guarding,
+    hearing,
+    recording,
+    refunding,
+    undoing,
+    withdrawing,
+)
 
 logger = logging.getLogger("upsell")
 
 APART = timedelta(seconds=60)
+SOON = timedelta(seconds=59)
 GIVE_UP_AFTER = timedelta(hours=1)
 WHILE_THE_BANK_ASKS = timedelta(seconds=60)
 """A buyer at the bank may pay at any moment of a quarter of an hour, and never come back."""
+WHILE_IT_IS_GIVEN_BACK = timedelta(minutes=15)
+"""Staff gave an offer up, and the provider does not say yet whether there is money to give back."""
 
 
 def reconcile(*, now: datetime | None = None, limit: int = 200) -> dict[str, int]:
@@ -79,6 +90,8 @@ class _Pace:
 
 def _undone(offer_id: int) -> str:
     try:
+        if withdrawing.is_asked(offer_id=offer_id):
+            return "withdrawal_" + withdrawing.finish(offer_id=offer_id).state.lower()
         return "undone_" + undoing.finish(offer_id=offer_id).state.lower()
     except Exception:
         # A shop over the network that does not answer: asked again at the next look.
@@ -110,7 +123,24 @@ def _half_undone() -> QuerySet[Offer]:
     return Offer.objects.filter(state="ACCEPTED", revoke_requested_at__isnull=False).order_by("pk")
 
 
-def _looked_at(attempt_id: int, *, now: datetime) -> str:
+def look(*, attempt_id: int) -> str:
+    """Look at one attempt now, due or not; return what it came to, as ``reconcile`` counts it.
+
+    Whoever dies meanwhile is made up for within a minute; then the looks go on as planned.
+    """
+    now = clock.database_now()
+    soon = now + SOON
+    try:
+        outcome = _looked_at(attempt_id, now=now, soon=soon)
+    except guarding.NotAsked:
+        outcome = "not_asked"
+    left = Attempt.objects.filter(pk=attempt_id, next_look_at=soon)
+    for attempt in left:
+        left.update(next_look_at=_next_look(attempt, now=now))
+    return outcome
+
+
+def _looked_at(attempt_id: int, *, now: datetime, soon: datetime | None = None) -> str:
     attempt = Attempt.objects.select_related("offer", "quote").get(pk=attempt_id)
     offer = attempt.offer
     gateway = fulfilling.gateway_to_ask(attempt)
@@ -118,7 +148,7 @@ def _looked_at(attempt_id: int, *, now: datetime) -> str:
         return "not_asked"  # and no look is used up
     claimed = Attempt.objects.filter(
         pk=attempt.pk, looks=attempt.looks, live_offer__isnull=False
-    ).update(looks=F("looks") + 1, next_look_at=_next_look(attempt, now=now))
+    ).update(looks=F("looks") + 1, next_look_at=soon or _next_look(attempt, now=now))
     if not claimed:
         return "claimed_elsewhere"
     if gateway is None:
@@ -127,13 +157,16 @@ def _looked_at(attempt_id: int, *, now: datetime) -> str:
     if result is None:
         return _absent(attempt, now=now)
     over = offer.action_expires_at is not None and offer.action_expires_at <= now
+    over = over or attempt.state == "REFUNDING"
     if result.state in {ChargeState.REQUIRES_ACTION, ChargeState.PENDING}:
         if not over:
             return fulfilling.settle(attempt_id=attempt.pk, result=result).state.lower()
-        cancel = partial(gateway.cancel, attempt.reference or "", attempt.key)
+        cancel = partial(gateway.cancel, attempt.reference or result.reference, attempt.key)
         return _challenge_over(attempt, fulfilling.answer_of(gateway, cancel, attempt), now=now)
     if result.state is ChargeState.UNKNOWN:
         return _unknown(attempt, now=now)
+    if over and result.state is ChargeState.DECLINED:  # given up, and the answer was lost
+        return _challenge_over(attempt, result, now=now)
     settled = fulfilling.settle(attempt_id=attempt.pk, result=result)
     if settled.state == "ACCEPTING":  # paid, and the shop does not say what became of the order
         return _unknown(attempt, now=now)
@@ -143,6 +176,10 @@ def _looked_at(attempt_id: int, *, now: datetime) -> str:
 def _next_look(attempt: Attempt, *, now: datetime) -> datetime | None:
     if attempt.state == "ACTION_REQUIRED":
         return now + WHILE_THE_BANK_ASKS
+    if attempt.state == "REFUNDING":
+        return now + APART
+    if attempt.state == "NEEDS_ATTENTION":
+        return None  # looked at when staff say so
     return fulfilling.next_look(attempt.started_at, attempt.looks + 1)
 
 
@@ -164,7 +201,8 @@ def _absent(attempt: Attempt, *, now: datetime) -> str:
             absent_since=now, next_look_at=max(now + APART, _second_look(attempt))
         )
         return "absent_once"
-    if now - attempt.absent_since < APART:
+    if now - attempt.absent_since < APART:  # staff asked in between: the second look stays due
+        Attempt.objects.filter(pk=attempt.pk).update(next_look_at=attempt.absent_since + APART)
         return "absent_once"
     return fulfilling.release(
         attempt_id=attempt.pk, state="RELEASED", code="payment_unknown"
@@ -176,6 +214,10 @@ def _second_look(attempt: Attempt) -> datetime:
 
 
 def _unknown(attempt: Attempt, *, now: datetime) -> str:
+    if attempt.state == "REFUNDING":
+        pause = now + WHILE_IT_IS_GIVEN_BACK
+        Attempt.objects.filter(pk=attempt.pk, state="REFUNDING").update(next_look_at=pause)
+        return "unknown"
     if now - attempt.started_at < GIVE_UP_AFTER:
         return "unknown"
     with transaction.atomic():

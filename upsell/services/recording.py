@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,9 +14,10 @@ from django.dispatch import Signal
 from upsell import signals
 from upsell.engine import states
 from upsell.exceptions import IllegalTransition
-from upsell.models import Offer, OfferEvent, OutboxMessage
+from upsell.models import Attempt, Offer, OfferEvent, OutboxMessage, Refund
+from upsell.services import offer_events, webhooks
 
-logger = logging.getLogger("upsell")
+states_log = logging.getLogger("upsell.state")
 
 _SIGNALS: dict[str, Signal] = {
     "SHOWN": signals.offer_shown,
@@ -56,8 +57,44 @@ def event(
 
 
 def append(events: Iterable[OfferEvent]) -> None:
-    """Write rows of the log: one statement."""
-    OfferEvent.objects.bulk_create(list(events))
+    """Write rows of the log: one statement, and a line of text for each change of state.
+
+    What receivers of webhooks are to be told is written along, and what journeys may wait for.
+    """
+    rows = list(events)
+    OfferEvent.objects.bulk_create(rows)
+    webhooks.write(rows)
+    offer_events.write(rows)
+    for row in rows:
+        if row.after:
+            _log("offer", row.offer_id, row.before, row.after, offer_id=row.offer_id)
+
+
+def begun(row: Attempt | Refund) -> None:
+    """Log the first state of a row that was just written."""
+    _log_row(row, "", row.state)
+
+
+def stand(row: Attempt | Refund, following: str) -> None:
+    """Set where an attempt or a refund stands, for the caller to save, and log it."""
+    before, row.state = row.state, following
+    _log_row(row, before, following)
+
+
+def _log_row(row: Attempt | Refund, before: str, after: str) -> None:
+    attempt = row.attempt if isinstance(row, Refund) else row
+    what = row._meta.model_name or ""
+    _log(what, row.pk, before, after, offer_id=attempt.offer_id)
+
+
+def _log(what: str, pk: int, before: str, after: str, *, offer_id: int) -> None:
+    """One line per change of state, once it is committed: ids and states, nothing of a person."""
+    if before == after or not states_log.isEnabledFor(logging.INFO):
+        return
+    told = {"of": what, "id": pk, "offer": offer_id, "before": before, "after": after}
+    extra = {f"upsell_{name}": value for name, value in told.items()}
+    line = "%(of)s=%(id)s offer=%(offer)s before=%(before)s after=%(after)s"
+    transaction.on_commit(partial(states_log.info, line, told, extra=extra), robust=True)
 
 
 def move(
@@ -115,12 +152,23 @@ def move(
     announce(offer, following, at=at, code=reason)
 
 
-def enqueue(offer: Offer, kinds: list[str], *, now: datetime) -> None:
-    """Write what must be told, once per offer and kind, in the transaction that made it true."""
+def enqueue(
+    offer: Offer, kinds: list[str], *, now: datetime, variables: Mapping[str, Any] | None = None
+) -> None:
+    """Write what must be told, once per offer and kind, in the transaction that made it true.
+
+    ``variables`` are what only this moment knows; a name or an address among them is erased
+    with the buyer.
+    """
     OutboxMessage.objects.bulk_create(
         [
             OutboxMessage(
-                key=f"o:{offer.pk}:{kind}", offer=offer, kind=kind, not_before=now, created_at=now
+                key=f"o:{offer.pk}:{kind}",
+                offer=offer,
+                kind=kind,
+                variables=dict(variables or {}),
+                not_before=now,
+                created_at=now,
             )
             for kind in kinds
         ],
@@ -129,8 +177,7 @@ def enqueue(offer: Offer, kinds: list[str], *, now: datetime) -> None:
 
 
 def announce(offer: Offer, state: str, *, at: datetime, code: str = "") -> None:
-    """Send the signal of a state once the transaction is committed, and log it with ids only."""
-    logger.info("offer %s is %s %s", offer.pk, state, code)
+    """Send the signal of a state once the transaction is committed."""
     signal = _SIGNALS.get(state)
     if signal is None:
         return

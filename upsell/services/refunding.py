@@ -13,12 +13,13 @@ from django.db import transaction
 from django.db.models import Sum
 
 from upsell import clock, conf
+from upsell.engine import metrics
 from upsell.engine.money import round_money
-from upsell.models import Acceptance, Attempt, Offer, OfferQuote, Refund
+from upsell.models import Acceptance, Attempt, Offer, OfferEvent, OfferQuote, Refund
 from upsell.ports import Gateway, RefundResult
 from upsell.ports import RefundState as Answer
 from upsell.services import changing, guarding, recording
-from upsell.services.locking import retried
+from upsell.services.locking import locked_with, retried
 
 logger = logging.getLogger("upsell")
 
@@ -65,7 +66,7 @@ def refundable(attempt: Attempt) -> Decimal:
         .exclude(state="REFUSED")
         .aggregate(total=Sum("amount"))["total"]
     )
-    return attempt.amount - (taken or Decimal(0))
+    return attempt.taken - (taken or Decimal(0))
 
 
 def net_of(amount: Decimal, quote: OfferQuote) -> Decimal:
@@ -75,19 +76,89 @@ def net_of(amount: Decimal, quote: OfferQuote) -> Decimal:
     return round_money(amount * quote.due_net / quote.due_gross, quote.currency)
 
 
+def note_back(acceptance: Acceptance, amount: Decimal, *, now: datetime) -> None:
+    """Add a refund of a part, tax included, to what came back of a line; see ``net_of``."""
+    net = net_of(amount, acceptance.quote)
+    acceptance.refunded_net += net
+    if now < acceptance.at + metrics.OUTCOME:
+        acceptance.returned_net += net
+    acceptance.save(update_fields=["refunded_net", "returned_net"])
+
+
 def open_refund(attempt: Attempt, amount: Decimal, *, reason: str, now: datetime) -> Refund:
     """Write a refund, inside the transaction that makes it due. Sending comes after commit."""
     key = uuid.uuid4()
-    return Refund.objects.create(
+    refund = Refund.objects.create(
         uuid=key,
         attempt=attempt,
         key=f"ups-{key}",
         amount=amount,
-        currency=attempt.currency,
+        currency=attempt.taken_currency,
         reason=reason[:64],
         created_at=now,
         next_try_at=now,
     )
+    recording.begun(refund)
+    return refund
+
+
+def is_going_back(attempt: Attempt) -> bool:
+    """Whether an attempt's money is being given back: what was charged is known then."""
+    if attempt.state != "REFUNDING":
+        return False
+    return Refund.objects.filter(attempt=attempt).exclude(state="REFUSED").exists()
+
+
+def give_back(*, attempt_id: int) -> Offer:
+    """Give back all that is left of a charge that was given up; its offer closes with the answer.
+
+    Twice is the same as once: what is on its way already is left to the reconciler.
+    """
+    attempt = Attempt.objects.select_related("offer", "quote").get(pk=attempt_id)
+    if not changing.is_shared() and refundable(attempt) <= 0 and attempt.live_offer_id is not None:
+        changing.let_go(attempt)
+    offer, due = retried(partial(_given_up, attempt))
+    for refund_id in due:
+        send(refund_id=refund_id)
+    offer.refresh_from_db()
+    return offer
+
+
+def _given_up(attempt: Attempt) -> tuple[Offer, list[int]]:
+    with transaction.atomic(durable=True):
+        offer, attempt = locked_with(attempt)
+        if attempt.state != "REFUNDING" or attempt.refunds.filter(state="PENDING").exists():
+            return offer, []
+        now = clock.database_now()
+        due = all_back(attempt, reason="given_back", now=now)
+        if not due:
+            _end(offer, attempt, now=now)
+        attempt.next_look_at = None  # what is left to do is the refund's
+        attempt.save(update_fields=["next_look_at"])
+        return offer, due
+
+
+def all_back(attempt: Attempt, *, reason: str, now: datetime) -> list[int]:
+    """Make all that is left of a charge due, inside the caller's transaction.
+
+    A refund that was refused is asked for anew under its own key, as long as what is left is as
+    much: a key stands for one amount for ever, and the same money never gets a second one.
+
+    Returns:
+        The refunds that are now to be sent.
+    """
+    left = refundable(attempt)
+    due: list[int] = []
+    for refund in attempt.refunds.filter(state="REFUSED").order_by("pk"):
+        if refund.amount <= left:
+            left -= refund.amount
+            recording.stand(refund, "PENDING")
+            refund.tries, refund.settled_at, refund.next_try_at = 0, None, now
+            refund.save(update_fields=["state", "tries", "settled_at", "next_try_at"])
+            due.append(refund.pk)
+    if left > 0:
+        due.append(open_refund(attempt, left, reason=reason, now=now).pk)
+    return due
 
 
 def send(*, refund_id: int) -> Refund:
@@ -152,9 +223,11 @@ def _answered(refund: Refund, result: RefundResult) -> Refund:
         refund.tries += 1
         refund.reference = result.reference or refund.reference
         if result.state is Answer.REFUNDED:
-            refund.state, refund.settled_at, refund.next_try_at = "DONE", now, None
+            recording.stand(refund, "DONE")
+            refund.settled_at, refund.next_try_at = now, None
         elif result.state is Answer.REFUSED:
-            refund.state, refund.settled_at, refund.next_try_at = "REFUSED", now, None
+            recording.stand(refund, "REFUSED")
+            refund.settled_at, refund.next_try_at = now, None
         else:
             refund.next_try_at = now + PAUSES[min(refund.tries, len(PAUSES)) - 1]
         refund.save()
@@ -176,17 +249,29 @@ def _done(offer: Offer, refund: Refund, *, now: datetime) -> None:
                 reason=refund.reason,
                 amount=str(refund.amount),
                 currency=refund.currency,
+                refund=str(refund.uuid),
             )
         ]
     )
     if attempt.state == "REFUNDING":
-        if changing.is_shared():
-            changing.let_go(attempt)
-        attempt.state, attempt.live_offer, attempt.settled_at = "REFUNDED", None, now
-        attempt.save(update_fields=["state", "live_offer", "settled_at"])
-        close_after_refund(offer, now=now)
+        _end(offer, attempt, now=now)
     elif attempt.state == "APPLIED" and changing.is_shared():
         book(refund, refund.reference)  # only a charge that the host's books know
+
+
+def _end(offer: Offer, attempt: Attempt, *, now: datetime) -> None:
+    if changing.is_shared():
+        changing.let_go(attempt)
+    recording.stand(attempt, "REFUNDED")
+    attempt.live_offer, attempt.settled_at, attempt.next_look_at = None, now, None
+    attempt.save(update_fields=["state", "live_offer", "settled_at", "next_look_at"])
+    close_after_refund(offer, now=now)
+
+
+def asked_by(offer: Offer) -> str:
+    """Return which member of staff said to give an offer's money back; empty = nobody did."""
+    asked = OfferEvent.objects.filter(offer=offer, kind="giving_back").order_by("-pk")
+    return asked.values_list("actor", flat=True).first() or ""
 
 
 def close_after_refund(offer: Offer, *, now: datetime) -> None:
@@ -196,18 +281,27 @@ def close_after_refund(offer: Offer, *, now: datetime) -> None:
     if offer.revoke_requested_at is not None and offer.state != "NEEDS_ATTENTION":
         recording.move(offer, "REVOKED", at=now, reason="revoked")
         return
-    offer.failure_code = offer.failure_code or "apply_failed"
-    recording.move(offer, "FAILED", at=now, reason=offer.failure_code, fields=["failure_code"])
+    actor = asked_by(offer) if offer.state == "NEEDS_ATTENTION" else ""
+    offer.failure_code = "given_back" if actor else offer.failure_code or "apply_failed"
+    recording.move(
+        offer,
+        "FAILED",
+        at=now,
+        actor=actor,
+        reason=offer.failure_code,
+        fields=["failure_code"],
+    )
 
 
 def _refused(offer: Offer, refund: Refund, *, now: datetime) -> None:
     """Refused for good: never silent. The offer waits for staff; a reversed one stays reversed."""
     logger.error("offer %s: refund %s was refused", offer.pk, refund.pk)
     offer.failure_code = "refund_refused"
-    if offer.state in {"ACCEPTING", "ACTION_REQUIRED"}:
-        attempt = refund.attempt
-        attempt.state = "NEEDS_ATTENTION"
+    attempt = Attempt.objects.select_for_update().get(pk=refund.attempt_id)
+    if attempt.state == "REFUNDING":
+        recording.stand(attempt, "NEEDS_ATTENTION")
         attempt.save(update_fields=["state"])
+    if offer.state in {"ACCEPTING", "ACTION_REQUIRED"}:
         recording.move(
             offer, "NEEDS_ATTENTION", at=now, reason="refund_refused", fields=["failure_code"]
         )

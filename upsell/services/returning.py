@@ -58,8 +58,11 @@ def _refunded(order_ref: str, line_ref: str, amount: Decimal) -> tuple[Split, in
         part = refunding.split(order_ref, line_ref, amount)
         figures = {"amount": str(amount), "ours": str(part.ours), "original": str(part.original)}
         recording.append([recording.event(offer, "line_refunded", at=now, actor="host", **figures)])
-        acceptance.refunded_net += refunding.net_of(part.ours, acceptance.quote)
-        acceptance.save(update_fields=["refunded_net"])
+        # On the open balance nothing was charged by us: what the host gives back is the add-on's.
+        deferred = acceptance.attempt.charge_state == "DEFERRED"
+        left = max(acceptance.quote.due_gross - before, Decimal(0))
+        back = min(amount, left) if deferred else part.ours
+        refunding.note_back(acceptance, back, now=now)
         if before + amount == whole:
             reason = "order_refunded"
             refund_id = reverse(

@@ -96,10 +96,11 @@ def _reverted(offer: Offer, acceptance: Acceptance, *, now: datetime) -> str:
     """Have the shop take its change back; return why it could not be."""
     if acceptance.undo_until <= now:
         return "expired"
-    return _taken_back(offer, acceptance)
+    return taken_back(offer, acceptance)
 
 
-def _taken_back(offer: Offer, acceptance: Acceptance) -> str:
+def taken_back(offer: Offer, acceptance: Acceptance) -> str:
+    """Have the shop take its change back, at any time; return why it could not be."""
     try:
         occasion = snapshots.gather(offer.order_ref or "")
         if snapshots.gone(occasion):
@@ -127,7 +128,7 @@ def _finished(offer_id: int) -> tuple[Offer, str, int | None]:
     offer = Offer.objects.get(pk=offer_id)
     if offer.state != "ACCEPTED":
         return offer, "", None
-    refusal = _taken_back(offer, Acceptance.objects.get(offer=offer))
+    refusal = taken_back(offer, Acceptance.objects.get(offer=offer))
     gone = _gone(offer) if refusal else ""
     with transaction.atomic(durable=True):
         offer = locked(pk=offer_id)
@@ -154,17 +155,20 @@ def reverse(
     actor: str,
     now: datetime,
     amount: Decimal | None = None,
+    tell: str = "REVERSAL",
 ) -> int | None:
     """Close an accepted offer as reversed, inside the caller's transaction; return its refund.
 
     Only what is left of **our** charge goes back, or ``amount`` of it; nothing, where it was on
-    the open balance.
+    the open balance. ``tell`` is the message to the buyer; empty where one is written already.
     """
     acceptance.reversed_at = now
     acceptance.save(update_fields=["reversed_at"])
-    offer.failure_code = "" if actor == "buyer" else reason  # a page tells an undo from a cancel
+    # A page tells an undo from a cancel.
+    offer.failure_code = "" if reason == "customer_undo" else reason
     recording.move(offer, "REVERSED", at=now, reason=reason, actor=actor, fields=["failure_code"])
-    recording.enqueue(offer, ["REVERSAL"], now=now)
+    if tell:
+        recording.enqueue(offer, [tell], now=now)
     left = refunding.refundable(acceptance.attempt)
     due = left if amount is None else min(amount, left)
     if due <= 0:

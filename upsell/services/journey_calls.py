@@ -1,0 +1,71 @@
+"""A journey calls another system: a signed webhook to a receiver that the settings name."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from upsell import __version__, conf
+from upsell.engine.journeys.definition import Step
+from upsell.engine.webhooks import endpoint_of, headers_of
+from upsell.models import JourneyRun, OutboxMessage
+
+LATENESS = timedelta(hours=24)
+
+
+def message(run: JourneyRun, step: Step, *, key: str, now: datetime) -> OutboxMessage:
+    """Return the row of a call, not yet written. What it says is frozen: references, no person."""
+    told = {
+        "type": "journey.step",
+        "timestamp": now.isoformat(),
+        "data": {
+            "event_id": key,
+            "journey": run.journey.slug,
+            "step": step.id,
+            "run": str(run.pk),
+            "customer_key": run.customer_key,
+            "order_ref": run.order_ref,
+            "channel": run.channel,
+            "starter": run.starter.get("parameters", {}),
+        },
+    }
+    return OutboxMessage(
+        key=key,
+        kind=OutboxMessage.Kind.CALL,
+        run=run,
+        step=step.id,
+        customer_key=run.customer_key,
+        medium="webhook",
+        category="transactional",
+        provider=str(step.told["target"])[:40],
+        state="DRY_RUN" if run.mode == "DRY_RUN" or run.is_control else "PENDING",
+        variables=told,
+        not_before=now,
+        expires_at=now + LATENESS,
+        created_at=now,
+    )
+
+
+def post(row: OutboxMessage, *, now: datetime) -> None:
+    """Post a call.
+
+    Raises:
+        NotTaken: The receiver did not say that it has it.
+        MissingExtra: The extra ``webhooks`` is not installed.
+        LookupError: The receiver is not in the settings any more.
+    """
+    targets = dict(conf.get("UPSELL_JOURNEY_CALLS"))
+    if row.provider not in targets:
+        raise LookupError(f"UPSELL_JOURNEY_CALLS has no “{row.provider}”")
+    endpoint = endpoint_of(targets[row.provider], plain_hosts=conf.plain_hosts())
+    body = json.dumps(row.variables, sort_keys=True, separators=(",", ":")).encode()
+    headers = headers_of(
+        event_id=row.key,
+        timestamp=int(now.timestamp()),
+        body=body,
+        secrets=endpoint.secrets,
+    )
+    headers["User-Agent"] = f"django-upsell/{__version__}"
+    conf.webhooks().post(
+        endpoint.url, body=body, headers=headers, private_hosts=conf.private_hosts()
+    )
