@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.core.signing import BadSignature
+from django.db import connection, transaction
 from django.http import (
     Http404,
     HttpRequest,
@@ -21,20 +22,39 @@ from django.http import (
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
 from django.utils.decorators import decorator_from_middleware
+from django.utils.encoding import iri_to_uri
+from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from upsell import clock, conf, queries
+from upsell import clock, conf, queries, snapshots
+from upsell.engine.metrics import SCORES
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable, OfferNotFound
-from upsell.models import Offer
+from upsell.models import EventInbox, Offer
 from upsell.models.tokens import offer_token
-from upsell.presenting.offers import GONE, shown_offer
+from upsell.presenting import preferences, telling, visitors
+from upsell.presenting.offers import GONE, opened, shown_offer
 from upsell.presenting.visitors import client_address, is_a_person
 from upsell.queries import Page
-from upsell.services import accepting, declining, fulfilling, hearing, offering, undoing
+from upsell.services import (
+    accepting,
+    declining,
+    events,
+    fulfilling,
+    hearing,
+    leaving,
+    limiting,
+    linking,
+    offering,
+    preferring,
+    rating,
+    undoing,
+)
+from upsell.services.locking import GAVE_UP
 
 logger = logging.getLogger("upsell")
 
@@ -55,8 +75,14 @@ STATUS_OF = {
     "product_unavailable": 422,
     "rate_limited": 429,
     "payment_unavailable": 503,
+    "unavailable": 503,
 }
 """The stable codes and what they are in HTTP."""
+
+LOOK_AGAIN_SECONDS = 10
+"""When a database that is down may be asked again."""
+
+_SCORES = frozenset(map(str, SCORES))
 
 View = Callable[..., HttpResponseBase]
 
@@ -82,22 +108,28 @@ class _Proof(CsrfViewMiddleware):
         logger.warning("a form was refused: %s", reason)
         if _wants_json(request):
             return JsonResponse({"code": "form_refused"}, status=STATUS_OF["form_refused"])
-        # An undo link opens nothing but itself; every other form stands on the page above it.
-        here, name = request.path.rstrip("/").rsplit("/", 1)
-        back = request.path if name == "undo" else f"{here}/"
-        return render(request, "upsell/refused.html", {"back_url": back}, status=403)
+        return render(request, "upsell/refused.html", {"back_url": _back(request)}, status=403)
 
 
-def private(*methods: str) -> Callable[[View], View]:
+_proven: Callable[[View], View] = decorator_from_middleware(_Proof)
+
+
+def by_link(view: View) -> View:
+    """Ask for no form of ours: mail programs post, and the link says enough."""
+    return view
+
+
+def private(*methods: str, proof: Callable[[View], View] = _proven) -> Callable[[View], View]:
     """Answer these methods, and nobody but the buyer: no store, no frame, no index.
 
     The view runs outside any transaction, also where the host wraps requests in one: money is
-    never moved inside a transaction. Whoever gets the request afterwards, Django's log of
-    refusals among them, finds a path without the link's secret.
+    never moved inside a transaction. Where the database is down, the page says to look again in a
+    moment. Whoever gets the request afterwards, Django's log of refusals among them, finds a path
+    without the link's secret.
     """
 
     def made(view: View) -> View:
-        proven = decorator_from_middleware(_Proof)(view)
+        proven = proof(view)
 
         @wraps(view)
         def answered(request: HttpRequest, **captured: Any) -> HttpResponseBase:
@@ -107,6 +139,9 @@ def private(*methods: str) -> Callable[[View], View]:
                     response = proven(request, **captured)
                 else:
                     response = HttpResponseNotAllowed(methods)
+            except GAVE_UP:
+                logger.exception("the database cannot be asked")
+                response = unavailable(request)
             finally:
                 token = captured.get("token")
                 request.path = request.path.replace(f"/{token}/", "/-/")
@@ -132,9 +167,17 @@ def offer(request: HttpRequest, token: str) -> HttpResponse:
     """Show an offer as it stands. Changes nothing but the first-shown stamp, once."""
     page = _page(token)
     if page.offer is not None and is_a_person(request) and _may_act(request, page.offer):
-        offering.show(offer_id=page.offer.pk, now=clock.now())
-        page.offer.refresh_from_db(fields=["state"])
-    return _shown(request, page)
+        try:
+            offering.show(offer_id=page.offer.pk, now=clock.now())
+            page.offer.refresh_from_db(fields=["state"])
+        except GAVE_UP:  # a copy that takes no writes: it is stamped at the next look
+            logger.exception("offer %s could not be stamped as shown", page.offer.pk)
+    response = _shown(request, page, rated="rated" in request.GET)
+    address = _provider_of(page) if "approve" in request.GET else ""
+    if address:
+        # Not a redirection of the form: many policies let a form go nowhere but to this host.
+        response["Refresh"] = f"0; url={iri_to_uri(address)}"
+    return response
 
 
 @private("POST")
@@ -144,9 +187,10 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     number, *more = request.POST.getlist("quote") or [""]
     if more or not (number.isascii() and number.isdigit() and len(number) < 9):
         return _problem(request, token, "bad_input", 400)
-    return _answer(
+    response = _answer(
         request,
         token,
+        "ACCEPTED",
         lambda: accepting.accept(
             token=token,
             quote_number=int(number),
@@ -155,12 +199,28 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
             address=client_address(request),
         ),
     )
+    by_approval = page.quote is not None and page.quote.collection == "REDIRECT_APPROVAL"
+    if by_approval and response.status_code == 303:
+        response["Location"] += "?approve"
+    return response
 
 
 @private("POST")
 def decline(request: HttpRequest, token: str) -> HttpResponse:
     """Take a no."""
-    return _answer(request, token, lambda: declining.decline(token=token))
+    return _answer(request, token, "DECLINED", lambda: declining.decline(token=token))
+
+
+@private("POST")
+def rate(request: HttpRequest, token: str) -> HttpResponse:
+    """Take what a buyer says of an offer that they answered: one number."""
+    _page(token)
+    score, *more = request.POST.getlist("score") or [""]
+    if more or score not in _SCORES:
+        return _problem(request, token, "bad_input", 400)
+    return _answer(
+        request, token, "", lambda: rating.rate(token=token, score=int(score)), query="?rated"
+    )
 
 
 @private("GET", "HEAD", "POST")
@@ -173,7 +233,8 @@ def undo(request: HttpRequest, token: str) -> HttpResponse:
     if request.method != "POST":
         return _shown(request, page, undo_url=reverse("upsell:undo", args=[token]))
     trusted = _may_act(request, page.offer)
-    return _answer(request, offer_page, lambda: undoing.undo(token=token, trusted=trusted))
+    work = partial(undoing.undo, token=token, trusted=trusted)
+    return _answer(request, offer_page, "REVERSED", work)
 
 
 @private("GET", "HEAD")
@@ -191,7 +252,7 @@ def challenge_return(request: HttpRequest, token: str) -> HttpResponse:
     page = _page(token)
     if request.method != "POST":
         return _shown(request, page, returning=True)
-    return _answer(request, token, lambda: fulfilling.resume(token=token))
+    return _answer(request, token, "ACCEPTED", lambda: fulfilling.resume(token=token))
 
 
 @private("POST")
@@ -232,6 +293,132 @@ def webhook(request: HttpRequest, gateway: str) -> HttpResponse:
     return HttpResponse(status=200)
 
 
+@csrf_exempt  # what it takes is signed, from a page of ours, and about who sends it
+@transaction.non_atomic_requests
+@require_POST
+def track(request: HttpRequest) -> HttpResponse:
+    """Take what a page says that its visitor did, of those who agreed to it."""
+    response = HttpResponse(status=204, headers={"Cache-Control": "no-store"})
+    if not visitors.is_from_here(request):
+        response.status_code = 403
+        return response
+    if visitors.is_a_robot(request) or "Sec-Purpose" in request.headers:
+        return response
+    try:
+        response.status_code = _tracked(request, response)
+    except Exception:
+        # The host's shop and cache are foreign code, and nobody reads the answer.
+        logger.exception("an event of a page could not be taken")
+        response.status_code = 503
+    return response
+
+
+def _tracked(request: HttpRequest, response: HttpResponse) -> int:
+    try:
+        # The largest is read and one byte more, whatever the sender says of its length.
+        body = request.read(telling.MOST_BYTES + 1)
+        told = telling.unsealed(body[: telling.MOST_BYTES].decode())
+    except (BadSignature, UnicodeDecodeError, OSError):
+        return 400
+    shop, now = conf.shop(), clock.now()
+    if not shop.may_track(request):
+        return 204
+    wait = limiting.wait_to_tell(address=client_address(request), now=now)
+    if wait is not None:
+        response["Retry-After"] = str(max(1, int(wait.total_seconds())))
+        return STATUS_OF["rate_limited"]
+    customer = shop.customer(request)
+    key = snapshots.customer_key(customer) if customer is not None else ""
+    key = key or visitors.visitor_key(request) or visitors.remember(request, response)
+    events.record(
+        told.name,
+        customer_key=key,
+        source=EventInbox.Source.TAG,
+        order_ref=told.order_ref,
+        event_id=told.event_id(key),
+        parameters=told.parameters,
+        now=now,
+    )
+    return 204
+
+
+# ------------------------------------------------------------------ what the buyer wants to get
+
+
+@private("GET", "HEAD", "POST", proof=by_link)
+def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    """Let a buyer leave, by one press; a mail program posts the same. Looking changes nothing."""
+    link = _link(preferences.UNSUBSCRIBE, token)
+    done = request.method == "POST"
+    if done:
+        leaving.unsubscribe(
+            customer_key=link.customer_key,
+            medium=link.medium,
+            purpose=link.purpose,
+            how="one_click" if _is_one_click(request) else "link",
+            now=clock.database_now(),
+        )
+        if _is_one_click(request):
+            return HttpResponse("unsubscribed", content_type="text/plain")
+    told = {
+        "done": done,
+        "by": preferences.NAMES.get(link.medium, ""),
+        "preferences_url": preferences.path_of(preferences.PREFERENCES, link),
+    }
+    return render(request, "upsell/unsubscribe.html", told)
+
+
+def _is_one_click(request: HttpRequest) -> bool:
+    """Whether a mail program asks, as RFC 8058 has it: it reads no page and follows nothing."""
+    return request.POST.get("List-Unsubscribe") == "One-Click"
+
+
+@private("GET", "HEAD", "POST")
+def preferences_page(request: HttpRequest, token: str) -> HttpResponse:
+    """Show what a buyer gets by which medium; its button saves what they change."""
+    link = _link(preferences.PREFERENCES, token)
+    look = partial(
+        preferring.choices,
+        customer_key=link.customer_key,
+        medium=link.medium,
+        is_owner=_is_theirs(request, link.customer_key),
+    )
+    offered = look()
+    saved = request.method == "POST"
+    if saved:
+        preferring.save(
+            customer_key=link.customer_key,
+            offered=offered,
+            wanted=frozenset(request.POST.getlist("medium")),
+            words={row.medium: _agreed_words(row.medium) for row in offered},
+            now=clock.database_now(),
+        )
+        offered = look()
+    told = {
+        "saved": saved,
+        "choices": [(row, preferences.NAMES[row.medium]) for row in offered],
+        "may_save": any(row.is_on or row.may_turn_on for row in offered),
+    }
+    return render(request, "upsell/preferences.html", told)
+
+
+def _agreed_words(medium: str) -> str:
+    return _("Offers and news that fit your orders, %(by)s") % {"by": preferences.NAMES[medium]}
+
+
+def _link(what: str, token: str) -> preferences.Link:
+    link = preferences.opened(what, token)
+    if link is None:
+        raise Http404
+    return link
+
+
+def _is_theirs(request: HttpRequest, customer_key: str) -> bool:
+    customer = conf.shop().customer(request)
+    key = "" if customer is None else snapshots.customer_key(customer)
+    return bool(key) and key in linking.family([customer_key])
+
+
 # ------------------------------------------------------------------ what the views share
 
 
@@ -240,6 +427,14 @@ def _page(token: str) -> Page:
     if page is None:
         raise Http404
     return page
+
+
+def _provider_of(page: Page) -> str:
+    """Return the page of the provider that asks the buyer for approval; empty without one."""
+    shown = shown_offer(page, now=clock.now())
+    if shown is None or shown.state != "challenge" or shown.collected_by != "REDIRECT_APPROVAL":
+        return ""
+    return shown.action_url
 
 
 def _may_act(request: HttpRequest, row: Offer) -> bool:
@@ -257,12 +452,44 @@ def _shown(request: HttpRequest, page: Page, **extra: Any) -> HttpResponse:
     return render(request, "upsell/offer.html", {"offer": shown, **extra})
 
 
+def _back(request: HttpRequest) -> str:
+    """An undo link opens nothing but itself; every other address stands below its offer's page."""
+    if request.resolver_match is None or request.resolver_match.url_name in _BY_THEMSELVES:
+        return request.path
+    return request.path.rstrip("/").rsplit("/", 1)[0] + "/"
+
+
+_BY_THEMSELVES = frozenset(
+    {"offer", "undo", "fragment", "unsubscribe", "preferences", "feedback", "view_online"}
+)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """Say that nothing can be said just now, with a page that asks no database."""
+    response: HttpResponse
+    if _wants_json(request):
+        response = JsonResponse({"code": "unavailable"})
+    else:
+        # Without the request no context processor of the host's runs.
+        response = HttpResponse(
+            render_to_string("upsell/unavailable.html", {"back_url": _back(request)})
+        )
+    response.status_code = STATUS_OF["unavailable"]
+    response["Retry-After"] = str(LOOK_AGAIN_SECONDS)
+    return response
+
+
 def _wants_json(request: HttpRequest) -> bool:
     return "application/json" in request.headers.get("Accept", "")
 
 
-def _answer(request: HttpRequest, token: str, work: Callable[[], Offer]) -> HttpResponse:
-    """Call one service; answer with a page to go to, or with a code for a script."""
+def _answer(
+    request: HttpRequest, token: str, wanted: str, work: Callable[[], Offer], query: str = ""
+) -> HttpResponse:
+    """Call one service; answer with a page to go to, or with a code for a script.
+
+    ``wanted`` is the state that the work leads to: where it broke after that, it was done.
+    """
     try:
         row = work()
     except OfferNotFound:
@@ -278,23 +505,28 @@ def _answer(request: HttpRequest, token: str, work: Callable[[], Offer]) -> Http
         # The database gave up, or the host's shop raised: foreign code. Where money may have
         # moved by then, the row says that it is being confirmed; else nothing was charged.
         logger.exception("an answer to an offer could not be taken")
+        connection.close_if_unusable_or_obsolete()
         page = queries.page_by_token(token)
-        if page is None or page.offer is None or page.offer.state not in _UNDER_WAY:
+        if page is None or page.offer is None or page.offer.state not in {*_UNDER_WAY, wanted}:
             return _problem(request, token, "payment_unavailable", 503)
         return _answered(request, token, page.offer)
-    return _answered(request, token, row)
+    return _answered(request, token, row, query)
 
 
-_UNDER_WAY = frozenset({"ACCEPTING", "ACTION_REQUIRED", "NEEDS_ATTENTION"})
+ASKED = "ACTION_REQUIRED"
+_UNDER_WAY = frozenset({"ACCEPTING", ASKED, "NEEDS_ATTENTION"})
 
 
-def _answered(request: HttpRequest, token: str, row: Offer) -> HttpResponse:
+def _answered(request: HttpRequest, token: str, row: Offer, query: str = "") -> HttpResponse:
     if _wants_json(request):
         told = {"state": row.state}
         if row.client_secret:  # for Stripe.js and its like, on the host's page
             told["client_secret"] = row.client_secret
+        asked = row.attempts.filter(live_offer=row).first() if row.state == ASKED else None
+        if asked is not None and opened(asked.action_url):
+            told["action_url"] = asked.action_url
         return JsonResponse(told, status=202 if row.state in _UNDER_WAY else 200)
-    response = HttpResponseRedirect(reverse("upsell:offer", args=[token]))
+    response = HttpResponseRedirect(reverse("upsell:offer", args=[token]) + query)
     response.status_code = 303
     return response
 

@@ -13,9 +13,11 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from upsell import clock, conf
+from upsell import clock, conf, queries
 from upsell.presenting.offers import GONE, shown_offer
-from upsell.services import offering
+from upsell.presenting.panels import order_panel
+from upsell.presenting.telling import LOOKS, sealed, where
+from upsell.services import events, offering
 
 logger = logging.getLogger("upsell")
 
@@ -61,3 +63,61 @@ def _rendered(context: Any, request: HttpRequest, order: object) -> SafeString |
     found = context.template.engine.get_template("upsell/includes/offer.html")
     rendered: SafeString = found.render(context.new(values))
     return rendered
+
+
+@register.simple_tag(takes_context=True)
+def upsell_order_panel(context: Any, order: object = None) -> SafeString | str:
+    """Render, on a staff screen of the host's, what an order was offered and what became of it.
+
+    Renders nothing where nothing was offered, and nothing for who may not look at offers.
+    Whatever goes wrong is logged once and renders nothing. One statement.
+    """
+    request: HttpRequest | None = context.get("request")
+    if request is None or order is None:
+        return ""
+    try:
+        if not request.user.has_perm("upsell.view_offer"):
+            return ""
+        panel = order_panel(queries.page_for(conf.shop().ref(order)))
+        if panel is None:
+            return ""
+        rendered: SafeString = render_to_string(
+            "upsell/includes/order_panel.html", {"panel": panel}
+        )
+        return rendered
+    except Exception:
+        logger.exception("the panel of an order could not be rendered")
+        return ""
+
+
+@register.simple_tag(takes_context=True)
+def upsell_track(
+    context: Any, name: str, order: object = None, **parameters: Any
+) -> SafeString | str:
+    """Let the page tell of one event of whoever looks at it; without JavaScript it tells nothing.
+
+    The page is the same for everybody, and may be cached for a day: who it was, and whether they
+    agreed, is asked when it tells. Whatever goes wrong is logged once and renders nothing.
+    No statement.
+    """
+    request: HttpRequest | None = context.get("request")
+    if request is None:
+        return ""
+    try:
+        told = events.referenced(parameters)
+        if name in LOOKS:
+            told = where(request) | told
+        text = sealed(
+            events.named(name),
+            order_ref="" if order is None else conf.shop().ref(order),
+            parameters=events.checked(told),
+        )
+        values = {"address": reverse("upsell:track"), "told": text}
+        rendered: SafeString = render_to_string("upsell/includes/track.html", values)
+        return rendered
+    except ValueError as error:
+        logger.warning("event %.80r was not put on the page: %s", name, error)
+    except Exception:
+        # The last door before the host's page: nothing of ours may pass it.
+        logger.exception("event %.80r was not put on the page", name)
+    return ""

@@ -1,0 +1,73 @@
+"""Pages that one message of a journey leads to: its question, and itself."""
+
+from __future__ import annotations
+
+import logging
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from upsell import clock
+from upsell.engine.metrics import SCORES
+from upsell.engine.placeholders import Unresolved
+from upsell.presenting import journey_letters, message_links, wording
+from upsell.services import feedback
+from upsell.views import by_link, private, unavailable
+
+logger = logging.getLogger("upsell")
+
+_NUMBERS = {str(score): score for score in SCORES}
+
+ALONE = (
+    "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src http: https:;"
+    " style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""What a mail may do as a page: show pictures and the styles that mails need inside, and lead away.
+No script, no form, and nothing of the host's origin."""
+
+
+@private("GET", "HEAD", "POST", proof=by_link)
+def feedback_page(request: HttpRequest, token: str) -> HttpResponse:
+    """Ask one question. Looking changes nothing, whatever ``score`` says: it is only chosen.
+
+    A POST needs no account and no cookie, as unsubscribing: the link says who answers, and a
+    browser inside a mail program keeps none.
+    """
+    rated = message_links.feedback_opened(token)
+    if rated is None or not feedback.is_open(rated):
+        raise Http404
+    wanted = (request.POST if request.method == "POST" else request.GET).getlist("score")
+    chosen = _NUMBERS.get(wanted[0]) if len(wanted) == 1 else None
+    done = request.method == "POST" and chosen is not None
+    if done and chosen is not None:
+        feedback.give(rated, score=chosen, now=clock.database_now())
+    said = feedback.given(rated)
+    told = {
+        "done": done,
+        "refused": request.method == "POST" and not done,
+        "said": wording.score(said) if said is not None else "",
+        "chosen": chosen or said,
+        "choices": [(score, wording.score(score)) for score in SCORES],
+        "about_order": bool(rated.order_ref),
+    }
+    return render(request, "upsell/feedback.html", told, status=400 if told["refused"] else 200)
+
+
+@private("GET", "HEAD")
+def view_online(request: HttpRequest, token: str) -> HttpResponse:
+    """Show a mail that was sent, for programs that show it badly. The link is enough."""
+    key = message_links.view_opened(token)
+    if key is None:
+        raise Http404
+    message = journey_letters.sent(key)
+    if message is None:
+        raise Http404
+    try:
+        page = journey_letters.page(message)
+    except Unresolved:
+        raise Http404 from None  # what it says is not known any more
+    except Exception:
+        # The shop's ports are foreign code.
+        logger.exception("message %s could not be shown", message.pk)
+        return unavailable(request)
+    return HttpResponse(page, headers={"Content-Security-Policy": ALONE})
