@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
-from upsell.admin import campaigns, channels, decisions, offers
+from upsell.admin import (
+    backtests,
+    campaigns,
+    channels,
+    decisions,
+    desk,
+    experiments,
+    health,
+    journey_runs,
+    journeys,
+    offers,
+    results,
+    segments,
+    templates,
+)
 
-__all__ = ["campaigns", "channels", "decisions", "offers"]
+__all__ = [
+    "backtests",
+    "campaigns",
+    "channels",
+    "decisions",
+    "desk",
+    "experiments",
+    "health",
+    "journey_runs",
+    "journeys",
+    "offers",
+    "results",
+    "segments",
+    "templates",
+]

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from upsell.models import Campaign, ChannelAccess
+from upsell.models import Campaign, ChannelAccess, Journey
 
 
 def allowed_channels(request: HttpRequest) -> frozenset[str] | None:
@@ -33,10 +33,10 @@ def may_see_channel(request: HttpRequest, channel: str) -> bool:
     return allowed is None or channel in allowed
 
 
-def may_touch(request: HttpRequest, campaign: Campaign) -> bool:
-    """Whether every channel the campaign runs in is one of theirs."""
+def may_touch(request: HttpRequest, row: Campaign | Journey) -> bool:
+    """Whether every channel that a campaign or a journey runs in is one of theirs."""
     allowed = allowed_channels(request)
-    return allowed is None or set(campaign.channels) <= allowed
+    return allowed is None or set(row.channels) <= allowed
 
 
 def visible_ids(request: HttpRequest) -> list[int] | None:

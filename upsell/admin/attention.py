@@ -15,7 +15,6 @@ def waiting(request: HttpRequest) -> dict[str, Any] | None:
     """Return how many offers need staff, and where; none = there is none, or none of theirs."""
     if not request.user.has_perm("upsell.view_offer"):
         return None
-    rows = Offer.objects.filter(state=Offer.State.NEEDS_ATTENTION)
-    count = limited(request, rows).count()
+    count = limited(request, Offer.objects.all().waiting_for_staff()).count()
     address = reverse("admin:upsell_offer_changelist")
-    return {"count": count, "url": f"{address}?state__exact=NEEDS_ATTENTION"} if count else None
+    return {"count": count, "url": f"{address}?attention=yes"} if count else None

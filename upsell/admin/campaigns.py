@@ -18,7 +18,18 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from upsell import clock, conf
-from upsell.admin import attention, choosing, first, history, importing, previews, why
+from upsell.admin import (
+    attention,
+    choosing,
+    first,
+    history,
+    importing,
+    keeping,
+    previews,
+    refusals,
+    shadowing,
+    why,
+)
 from upsell.admin.access import allowed_channels, may_touch, may_write_campaigns, visible_ids
 from upsell.admin.badges import badge
 from upsell.admin.fields import site_language
@@ -96,7 +107,8 @@ class CampaignAdmin(admin.ModelAdmin):
     search_help_text = gettext_lazy("Name, slug, offered product's reference or note")
     list_per_page = 50
     prepopulated_fields = {"slug": ("name",)}
-    actions = ("duplicate", "withdraw_outstanding", "export_json", "export_csv")
+    actions = ("duplicate", "withdraw_outstanding", "archive", "unarchive", "export_json",
+               "export_csv")  # fmt: skip
     change_form_template = "admin/upsell/campaign/change_form.html"
     change_list_template = "admin/upsell/campaign/change_list.html"
     object_history_template = "admin/upsell/campaign/history.html"
@@ -129,7 +141,7 @@ class CampaignAdmin(admin.ModelAdmin):
         ),
         (
             gettext_lazy("Schedule and priority"),
-            {"fields": ("valid_from", "valid_until", "priority", "note")},
+            {"fields": ("valid_from", "valid_until", "priority", "weight", "note")},
         ),
     )  # fmt: skip
 
@@ -149,9 +161,9 @@ class CampaignAdmin(admin.ModelAdmin):
         )
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A campaign that offered something is kept: its offers point to it."""
+        """A campaign that offered something or is in an experiment is kept: they point to it."""
         return super().has_delete_permission(request, obj) and (
-            obj is None or (may_touch(request, obj) and not obj.offers.exists())
+            obj is None or (may_touch(request, obj) and not keeping.has_history(obj))
         )
 
     def has_withdraw_permission(self, request: HttpRequest) -> bool:
@@ -270,8 +282,20 @@ class CampaignAdmin(admin.ModelAdmin):
         campaigns.record_edit(campaign, request.user, campaign._upsell_before)
         if "_continue" in request.POST:
             return  # its page says them itself
+        for told in keeping.warnings(campaign):
+            messages.warning(request, f"{campaign}: {told}")
         for warning in getattr(campaign, "_upsell_warnings", []):
             messages.warning(request, f"{campaign}: {warning.message}")
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        campaign = self.get_object(request, unquote(object_id))
+        may = self.has_delete_permission(request) and self.has_change_permission(request, campaign)
+        if campaign is not None and may and keeping.has_history(campaign):
+            messages.error(request, keeping.kept(campaign))
+            return redirect(f"{self.admin_site.name}:upsell_campaign_change", campaign.pk)
+        return super().delete_view(request, object_id, extra_context)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         for campaign in queryset:
@@ -290,7 +314,8 @@ class CampaignAdmin(admin.ModelAdmin):
             context["upsell_may_preview"] = self.has_preview_permission(request, stored)
             if request.method != "POST":
                 errors, warnings = campaigns.validate(values, campaign_id=stored.pk)
-                context["upsell_findings"] = [finding.message for finding in (*errors, *warnings)]
+                told = [finding.message for finding in (*errors, *warnings)]
+                context["upsell_findings"] = [*keeping.warnings(stored), *told]
         return super().render_change_form(request, context, *args, **kwargs)
 
     def history_view(
@@ -364,6 +389,27 @@ class CampaignAdmin(admin.ModelAdmin):
             },
         )
 
+    @admin.action(description=gettext_lazy("Archive"), permissions=["change"])
+    def archive(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._archived(request, queryset, archived=True)
+
+    @admin.action(description=gettext_lazy("Take out of the archive"), permissions=["change"])
+    def unarchive(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        self._archived(request, queryset, archived=False)
+
+    def _archived(self, request: HttpRequest, rows: QuerySet[Any], *, archived: bool) -> None:
+        mine, foreign = self._mine(request, rows)
+        self._refused(request, foreign)
+        done, refused = keeping.archive(mine, archived=archived, user=request.user)
+        for told in refused:
+            messages.error(request, told)
+        text = (
+            ngettext("%d campaign archived.", "%d campaigns archived.", done)
+            if archived
+            else ngettext("%d campaign taken out.", "%d campaigns taken out.", done)
+        )
+        messages.success(request, text % done)
+
     @admin.action(description=gettext_lazy("Export as JSON"), permissions=["change"])
     def export_json(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         return importing.export(queryset, "json")
@@ -399,6 +445,8 @@ class CampaignAdmin(admin.ModelAdmin):
             path("choices/", page(choosing.choices), name="upsell_campaign_choices"),
             path("import/", page(importing.page), name="upsell_campaign_import"),
             path("why/", page(why.page), name="upsell_campaign_why"),
+            path("shadowing/", page(shadowing.page), name="upsell_campaign_shadowing"),
+            path("<int:pk>/refusals/", page(refusals.page), name="upsell_campaign_refusals"),
             path("first/", page(first.begin), name="upsell_campaign_first"),
             path("<int:pk>/first/", page(first.steps), name="upsell_campaign_steps"),
             path("<int:pk>/preview/", page(previews.page), name="upsell_campaign_preview"),

@@ -122,6 +122,7 @@ class CampaignForm(forms.ModelForm):
             "stock": gettext_lazy("Looked at when it is offered; taken when the buyer accepts."),
             "documents": gettext_lazy("What happens where the order's invoice is written before the buyer accepts."),
             "priority": gettext_lazy("The highest wins. Of equals, the one edited last."),
+            "weight": gettext_lazy("How often it comes first among equals, where the shop chooses by weight. 1: as often as each other."),
             "valid_from": gettext_lazy("Empty: at once."),
             "valid_until": gettext_lazy("This moment still belongs to it. Empty: until switched off."),
             "motivation": gettext_lazy("Why a buyer would want it; for your own reports. Empty: not said."),

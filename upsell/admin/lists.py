@@ -21,8 +21,13 @@ from upsell.presenting.timeline import staff_of
 
 def channel_names() -> Mapping[str, str]:
     """Return what the shop calls its sales channels; nothing where it cannot say."""
+    return names_of("channel")
+
+
+def names_of(kind: str) -> Mapping[str, str]:
+    """Return what the shop calls the first 200 of a kind; nothing where it cannot say."""
     try:
-        return {row.ref: row.label for row in conf.shop().choices("channel", "", 200)}
+        return {row.ref: row.label for row in conf.shop().choices(kind, "", 200)}
     except (UpsellError, LookupError, ValueError):
         return {}
 

@@ -7,12 +7,12 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from upsell.admin import attention
+from upsell.admin import attending, attention
 from upsell.admin.access import limited, visible_ids
 from upsell.admin.badges import badge
 from upsell.admin.lists import NamedList, channel_names, staff_names
@@ -103,7 +103,7 @@ class EventInline(LookedInline):
 
     @admin.display(description=gettext_lazy("why"))
     def why(self, event: OfferEvent) -> str:
-        return timeline.reason_in_words(event.reason)
+        return timeline.why_in_words(event)
 
 
 class QuoteInline(LookedInline):
@@ -145,7 +145,11 @@ class AttemptInline(LookedInline):
 
     @admin.display(description=gettext_lazy("amount"))
     def amount_shown(self, attempt: Attempt) -> str:
-        return shown_money(attempt.amount, attempt.currency)
+        asked = shown_money(attempt.amount, attempt.currency)
+        if attempt.charged is None:
+            return asked
+        taken = shown_money(attempt.taken, attempt.taken_currency)
+        return _("%(asked)s, taken %(taken)s") % {"asked": asked, "taken": taken}
 
     @admin.display(description=gettext_lazy("started"))
     def started(self, attempt: Attempt) -> str:
@@ -194,10 +198,25 @@ class KindFilter(admin.SimpleListFilter):
         return queryset.filter(kind=self.value()) if self.value() else queryset
 
 
+class AttentionFilter(admin.SimpleListFilter):
+    """The queue for staff: offers that a person has to look at."""
+
+    title = gettext_lazy("needs attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        count = model_admin.get_queryset(request).waiting_for_staff().count()
+        return [("yes", _("Needs attention (%d)") % count)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.waiting_for_staff() if self.value() == "yes" else queryset  # type: ignore[attr-defined]
+
+
 @admin.register(Offer)
 class OfferAdmin(Looked):
     list_display = ("order", "promised", "price", "standing", "where", "created")
-    list_filter = ("state", CampaignFilter, KindFilter, "channel", "trial")
+    queue_display = ("order", "promised", "failure", "standing", "created")
+    list_filter = (AttentionFilter, "state", CampaignFilter, KindFilter, "channel", "trial")
     list_select_related = ("campaign",)
     search_fields = ("=terms__order_number", "=order_ref", "=product_ref", "=uuid")
     search_help_text = gettext_lazy("Order's number, or a reference of order, product or offer")
@@ -225,15 +244,46 @@ class OfferAdmin(Looked):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {"upsell_attention": attention.waiting(request)}
+        queue = request.GET.get("attention") == "yes"
+        context: dict[str, Any] = {"upsell_queue": queue}
+        if queue:
+            context["title"] = _("Offers that need attention")
+        else:
+            context["upsell_attention"] = attention.waiting(request)
         return super().changelist_view(request, {**(extra_context or {}), **context})
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        queue = request.GET.get("attention") == "yes"
+        return self.queue_display if queue else self.list_display
+
+    def get_urls(self) -> list[Any]:
+        def page(view: Any) -> Any:
+            def bound(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+                response: HttpResponse = view(self, request, **kwargs)
+                return response
+
+            return self.admin_site.admin_view(bound)
+
+        return [
+            path("<int:pk>/ask/", page(attending.ask), name="upsell_offer_ask"),
+            path("<int:pk>/refund/", page(attending.refund), name="upsell_offer_refund"),
+            *super().get_urls(),
+        ]
+
+    def has_ask_permission(self, request: HttpRequest) -> bool:
+        """Whether they may have the provider asked again."""
+        return self.has_view_permission(request) and request.user.has_perm("upsell.ask_offer")
+
+    def has_refund_permission(self, request: HttpRequest) -> bool:
+        """Whether they may give money back and close an offer."""
+        return self.has_view_permission(request) and request.user.has_perm("upsell.refund_offer")
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         offer = kwargs.get("obj")
-        if offer is not None and offer.state == Offer.State.NEEDS_ATTENTION:
-            context["upsell_attention_for"] = offer
+        if offer is not None:
+            context["upsell_attention_for"] = attending.choices(self, request, offer)
         return super().render_change_form(request, context, *args, **kwargs)
 
     @admin.display(description=gettext_lazy("order"), ordering="order_ref")

@@ -1,8 +1,7 @@
-"""Why was this order offered that, or nothing: what was decided, and every campaign's reason."""
+"""Why was this order offered that, or nothing, and what would be: every campaign's reason."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,7 @@ from django.utils.timezone import is_naive, make_aware
 from django.utils.translation import gettext as _
 
 from upsell import conf
-from upsell.admin import finding
+from upsell.admin import drafts, finding
 from upsell.admin.access import allowed_channels
 from upsell.admin.widgets import labels
 from upsell.engine.campaigns import CampaignSpec, Reason, Verdict
@@ -22,7 +21,7 @@ from upsell.exceptions import UpsellError
 from upsell.models import Decision
 from upsell.presenting.campaigns import Label
 from upsell.presenting.facts import Facts, facts_in_words, lines_of
-from upsell.presenting.reasons import detail, in_words
+from upsell.presenting.reasons import detail, in_words, remedy
 from upsell.services import explaining, offering
 from upsell.services.explaining import Explained
 
@@ -51,9 +50,20 @@ def page(model_admin: Any, request: HttpRequest) -> HttpResponse:
 
 def context_for(request: HttpRequest) -> dict[str, Any]:
     """Return the page's values: the order, what was decided, every campaign's reason, the facts."""
-    asked, as_of = (request.GET.get(name, "").strip()[:190] for name in ("order", "at"))
-    context: dict[str, Any] = {"title": _("Why this offer, or none?"), "asked": asked,
-                               "as_of": as_of, "verdicts": []}  # fmt: skip
+    asked, as_of, typed = (
+        request.GET.get(name, "").strip()[:190] for name in ("order", "at", "with")
+    )
+    draft = drafts.chosen(request, typed)
+    context: dict[str, Any] = {
+        "title": _("Why this offer, or none?"),
+        "asked": asked,
+        "as_of": as_of,
+        "draft": draft,
+        "drafts": drafts.offered(request, draft),
+        "verdicts": [],
+    }
+    if typed and draft is None:
+        return context | {"error": drafts.unknown(typed)}
     if not asked:
         return context | {"recent": finding.recent(request)}
     at = _time(as_of)
@@ -64,12 +74,13 @@ def context_for(request: HttpRequest) -> dict[str, Any]:
     if found is None:
         return context | {"error": finding.unknown(asked)}
     try:
-        told = explaining.explain_order(order_ref=found.ref, at=at)
+        if at is None and draft is None:
+            told = explaining.explain_order(order_ref=found.ref)
+        else:
+            ids = [draft.pk] if draft else []
+            told = explaining.simulate(order_ref=found.ref, at=at, drafts=ids)
     except (UpsellError, LookupError, ValueError):
         return context | {"error": finding.unknown(asked)}
-    if at is not None:
-        # As of another time nothing was decided: every campaign is asked anew.
-        told = replace(told, decision=None)
     label = labels()
     allowed = allowed_channels(request)
     visible = [
@@ -79,6 +90,8 @@ def context_for(request: HttpRequest) -> dict[str, Any]:
     ]
     rows = [_row(verdict, told, label) for verdict in visible]
     rows += _gone(told, rows)
+    for row in rows:
+        row["as_if_live"] = draft is not None and row["campaign"].id == draft.pk
     decision = told.decision
     return context | {
         "asked": told.occasion.number or asked,
@@ -86,6 +99,8 @@ def context_for(request: HttpRequest) -> dict[str, Any]:
         "channel": label("channel", told.occasion.channel),
         "order_url": conf.shop().order_url(told.occasion.ref),
         "at": told.at,
+        "simulated": told.simulated,
+        "held_back": in_words(told.held_back) if told.held_back else "",
         "decision": decision,
         "offer": getattr(decision, "offer", None) if decision else None,
         "winner": next((row for row in rows if row["won"]), None),
@@ -135,6 +150,7 @@ def _row(verdict: Verdict, told: Explained, label: Label) -> dict[str, Any]:
         "also": [in_words(reason) for reason in verdict.also] if code == today else [],
         "today": _said(today, not today) if changed and code != today else "",
         "edited_since": decision is not None and spec.edited_at > decision.at,
+        "place": remedy(code)[1],
     }
 
 
@@ -168,6 +184,7 @@ def _gone(told: Explained, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             "also": [],
             "today": "",
             "edited_since": False,
+            "place": "",
         }
     ]
 
