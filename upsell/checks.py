@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -14,7 +14,10 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
 from upsell import conf, hooks
-from upsell.exceptions import ConfigurationError
+from upsell.engine.campaigns import By
+from upsell.engine.types import Moment
+from upsell.engine.webhooks import BadSecret, endpoint_of
+from upsell.exceptions import ConfigurationError, MissingExtra
 from upsell.models import Campaign, CampaignExclusion, CampaignTrigger
 from upsell.ports import Capability, Shop
 
@@ -48,6 +51,7 @@ def register() -> None:
         check_database,
         check_addresses,
         check_templates,
+        check_webhooks,
     ):
         checks.register(check, "upsell")
     checks.register(check_links, "upsell", deploy=True)
@@ -184,16 +188,45 @@ def check_settings(app_configs: Apps, **kwargs: Any) -> Messages:
                 id="upsell.E009",
             )
         )
-    known = {*conf.DEFAULTS, "UPSELL_CLOCK"}
-    for name in sorted(set(dir(settings)) - known):
-        if name.startswith("UPSELL_") and not name.startswith(_OF_OTHERS):
-            close = get_close_matches(name, known, 1)
+    chosen = conf.get("UPSELL_SELECTION")
+    ways = {way.value for way in By}
+    if not isinstance(chosen, dict) or not (
+        set(chosen) <= {moment.value for moment in Moment} and set(chosen.values()) <= ways
+    ):
+        found.append(
+            checks.Error(
+                f"UPSELL_SELECTION must name a way for moments, and is {chosen!r}",
+                hint='For example {"post_purchase": "learned"}; the ways are '
+                + ", ".join(sorted(ways)),
+                id="upsell.E014",
+            )
+        )
+    for read in (conf.caps, conf.quiet_hours):
+        try:
+            read()
+        except ConfigurationError as error:
             found.append(
-                checks.Warning(
-                    f"{name} is set, and nothing reads it.",
-                    hint=f"Did you mean {close[0]}?" if close else "Remove it.",
-                    id="upsell.W002",
+                checks.Error(
+                    str(error),
+                    hint='For example (("email", 1, timedelta(hours=16)),) and '
+                    '{"sms": ("21:00", "09:00")}.',
+                    id="upsell.E015",
                 )
+            )
+    known = {*conf.DEFAULTS, "UPSELL_CLOCK"}
+    names = (name for name in dir(settings) if not name.startswith(_OF_OTHERS))
+    return found + unread(names, "UPSELL_", known, code="upsell.W002")
+
+
+def unread(names: Iterable[str], prefix: str, known: Collection[str], *, code: str) -> Messages:
+    """Return a warning for each setting with this prefix that nothing reads: a slip of the pen."""
+    found: Messages = []
+    for name in sorted(set(names) - set(known)):
+        if name.startswith(prefix):
+            close = get_close_matches(name, known, 1)
+            hint = f"Did you mean {close[0]}?" if close else "Remove it."
+            found.append(
+                checks.Warning(f"{name} is set, and nothing reads it.", hint=hint, id=code)
             )
     return found
 
@@ -250,6 +283,45 @@ def check_templates(app_configs: Apps, **kwargs: Any) -> Messages:
             id="upsell.W003",
         )
     ]
+
+
+def check_webhooks(app_configs: Apps, **kwargs: Any) -> Messages:
+    """Receivers of webhooks can be reached and believed, and what posts to them is there."""
+    rows = conf.get("UPSELL_WEBHOOKS")
+    found: Messages = []
+    if not isinstance(rows, list | tuple):
+        rows = [rows]
+    for position, row in enumerate(rows, start=1):
+        try:
+            endpoint_of(row, plain_hosts=conf.plain_hosts())
+        except BadSecret as error:
+            found.append(
+                checks.Error(
+                    f"UPSELL_WEBHOOKS, number {position}: {error}.",
+                    hint="Take it from the environment; docs/how-to/webhooks.md makes one.",
+                    id="upsell.E013",
+                )
+            )
+        except ValueError as error:
+            found.append(
+                checks.Error(
+                    f"UPSELL_WEBHOOKS, number {position}: {error}.",
+                    hint="A host inside your network belongs in UPSELL_WEBHOOK_PRIVATE_HOSTS.",
+                    id="upsell.E012",
+                )
+            )
+    if rows:
+        try:
+            conf.webhooks()
+        except MissingExtra as error:
+            found.append(
+                checks.Error(
+                    "UPSELL_WEBHOOKS is set, and nothing can post to them.",
+                    hint=str(error),
+                    id="upsell.E011",
+                )
+            )
+    return found
 
 
 def check_links(app_configs: Apps, **kwargs: Any) -> Messages:

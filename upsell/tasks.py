@@ -10,8 +10,21 @@ from typing import Any
 
 from celery import Task, shared_task
 
-from upsell import conf
-from upsell.services import expiring, fulfilling, messaging, purging, reconciling, running
+from upsell import conf, snapshots
+from upsell.services import (
+    backtest,
+    expiring,
+    fulfilling,
+    journey_hearing,
+    journey_running,
+    journey_sending,
+    messaging,
+    metrics,
+    order_facts,
+    purging,
+    reconciling,
+    running,
+)
 
 
 class _OnOurQueue(Task):  # type: ignore[type-arg]
@@ -26,7 +39,7 @@ class _OnOurQueue(Task):  # type: ignore[type-arg]
 
 @shared_task(base=_OnOurQueue, name="upsell.run_due", ignore_result=True)
 def run_due(**_newer: object) -> None:
-    """All due work in one task: expire, reconcile, send."""
+    """All due work in one task: expire, reconcile, send, measure."""
     running.run_due()
 
 
@@ -54,8 +67,35 @@ def send_messages(**_newer: object) -> None:
     messaging.send_due()
 
 
+@shared_task(base=_OnOurQueue, name="upsell.advance_journeys", ignore_result=True)
+def advance_journeys(**_newer: object) -> None:
+    """Follow up events that were told, and move runs of journeys whose time has come."""
+    snapshots.look_for_journeys()  # staff may have started the first since the last time
+    journey_hearing.work()
+    journey_running.advance_due()
+
+
+@shared_task(base=_OnOurQueue, name="upsell.send_letters", ignore_result=True)
+def send_letters(**_newer: object) -> None:
+    """Send what journeys have to say, each message at most once."""
+    journey_sending.send_due()
+
+
 @shared_task(base=_OnOurQueue, name="upsell.purge", ignore_result=True)
 def purge(**_newer: object) -> None:
     """Remove what has been kept long enough."""
     for _removed in purging.purge():
         pass
+
+
+@shared_task(base=_OnOurQueue, name="upsell.rollup", ignore_result=True)
+def rollup(**_newer: object) -> None:
+    """Mirror new orders, and add up what offers came to on the days on which something happened."""
+    order_facts.sweep_due()
+    metrics.roll_up()
+
+
+@shared_task(base=_OnOurQueue, name="upsell.backtest", ignore_result=True)
+def backtest_waiting(**_newer: object) -> None:
+    """Take up the backtest that waits, if there is one, and bring it to its end."""
+    backtest.work()

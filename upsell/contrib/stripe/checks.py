@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +10,7 @@ from django.conf import settings
 from django.core import checks
 from django.utils.module_loading import import_string
 
+from upsell.checks import unread
 from upsell.contrib.stripe import conf
 
 
@@ -69,14 +69,4 @@ def check_settings(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[che
                     id="upsell.E104",
                 )
             )
-    for name in sorted(set(dir(settings)) - set(conf.DEFAULTS)):
-        if name.startswith("UPSELL_STRIPE_"):
-            close = get_close_matches(name, conf.DEFAULTS, 1)
-            found.append(
-                checks.Warning(
-                    f"{name} is set, and nothing reads it.",
-                    hint=f"Did you mean {close[0]}?" if close else "Remove it.",
-                    id="upsell.W102",
-                )
-            )
-    return found
+    return found + unread(dir(settings), "UPSELL_STRIPE_", conf.DEFAULTS, code="upsell.W102")

@@ -23,6 +23,19 @@ if TYPE_CHECKING:
 
 LONGEST = 256 * 1024
 """No report of Stripe's is longer; more is not even read."""
+SETTLING = frozenset(
+    f"payment_intent.{name}"
+    for name in (
+        "succeeded",
+        "amount_capturable_updated",
+        "processing",
+        "requires_action",
+        "payment_failed",
+        "canceled",
+    )
+)
+"""What says what became of a payment. ``created`` shows one that nobody has confirmed yet, in the
+words of one whose card was refused, and may come after it was paid."""
 REFUSED = "this report cannot be trusted"
 
 
@@ -41,7 +54,7 @@ def parsed(request: HttpRequest) -> Sequence[tuple[str, ChargeResult]]:
     kind, event_id = str(event.get("type") or ""), str(event.get("id") or "")
     if not isinstance(thing, dict) or not event_id:
         return []
-    if kind.startswith("payment_intent."):
+    if kind in SETTLING:
         return _of(thing, charge_of(thing, event_id=event_id))
     if kind.startswith("charge.dispute."):
         return _of(thing, _dispute(thing, event_id))

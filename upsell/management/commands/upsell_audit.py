@@ -1,4 +1,4 @@
-"""Checks that money and lines agree, offer by offer."""
+"""Checks that money and lines agree, offer by offer, and that runs of journeys add up."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 from django.utils.timezone import is_naive, make_aware
 
-from upsell.services import auditing
+from upsell.services import auditing, health, journey_auditing
 
 
 class Command(BaseCommand):
-    help = "Check every offer against the invariants. Exit status 1 where one is broken."
+    help = "Check offers and runs of journeys. Exit status 1 where an invariant is broken."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--json", action="store_true", help="one JSON object a line: offers, then the sum"
+            "--json",
+            action="store_true",
+            help="one JSON object a line: offers, then the sum with health",
         )
         parser.add_argument("--order", default="", help="only the offer of this order")
         parser.add_argument("--since", default="", help="only offers made since, ISO 8601")
@@ -33,7 +35,9 @@ class Command(BaseCommand):
             )
         if since is not None and is_naive(since):
             since = make_aware(since)
-        counted, breaches = 0, [] if options["order"] else auditing.whole()
+        counted, breaches = 0, list[auditing.Breach]()
+        if not options["order"]:
+            breaches += auditing.whole() + journey_auditing.whole()
         for audited in auditing.audit(
             order_ref=options["order"], since=since, outside=options["outside"]
         ):
@@ -51,7 +55,9 @@ class Command(BaseCommand):
                 }
                 for b in breaches
             ]
-            self.stdout.write(json.dumps({"offers": counted, "breaches": told}))
+            measures = health.as_json(health.read())
+            summed = {"offers": counted, "breaches": told, "health": measures}
+            self.stdout.write(json.dumps(summed))
         else:
             for breach in breaches:
                 self.stdout.write(str(breach))

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
+from upsell.services import backtest, journey_holding
 from upsell.services.running import run_due
 
 
@@ -18,11 +19,25 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="stop after one round")
         parser.add_argument("--interval", type=float, default=5.0, help="seconds between rounds")
 
-    def handle(self, *args: Any, once: bool, interval: float, **options: Any) -> None:
+        parser.add_argument(
+            "--send-held",
+            action="store_true",
+            help="let messages go that are held after a leap of the clock, and stop",
+        )
+
+    def handle(
+        self, *args: Any, once: bool, interval: float, send_held: bool = False, **options: Any
+    ) -> None:
+        if send_held:
+            self.stdout.write(f"{journey_holding.release()} messages may go")
+            return
         stop = threading.Event()
         if not once and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
+        beside: threading.Thread | None = None
         while True:
+            if not once and not (beside and beside.is_alive()):
+                beside = backtest.work_beside()
             done = {name: count for name, count in run_due().items() if count}
             if done or once:
                 told = ", ".join(f"{name} {count}" for name, count in done.items())
