@@ -10,21 +10,23 @@ from decimal import Decimal
 from itertools import groupby
 
 from django.db import transaction
+from django.db.models import Prefetch
 from django.urls import reverse
 from django.utils import timezone
 
-from example_shop import models, orders, search
+from example_shop import models, orders, search, telling
 from example_shop.payments import CardGateway, InvoiceGateway
 from example_shop.search import numbers
+from example_shop.withdrawals import Withdrawals
 from upsell import ports
 from upsell.ports import Capability, gross_price
 
 __all__ = ["CardGateway", "ExampleShop", "InvoiceGateway"]
 
 
-class ExampleShop(ports.BaseShop):
+class ExampleShop(Withdrawals, telling.Reached, ports.BaseShop):
     slug = "example"
-    capabilities = frozenset(Capability) - {Capability.CART, Capability.CONSENT}
+    capabilities = frozenset(Capability) - {Capability.CART}
     signals = {
         "placed": "example_shop.signals.order_placed",
         "changed": "example_shop.signals.order_changed",
@@ -35,43 +37,17 @@ class ExampleShop(ports.BaseShop):
 
     # ---------------------------------------------------------------- reads: bulk, no locks
     def order(self, ref):
-        rows = models.Order.objects.select_related("channel").filter(pk__in=numbers([ref]))
-        row = rows.first()
-        if row is None:
-            raise ports.NotFound(f"no order {ref}")
-        rows = list(row.lines.order_by("position", "pk"))
-        products = read_products(line.product_id for line in rows)
-        lines = tuple(_line(line, products[str(line.product_id)], row.currency) for line in rows)
-        groups = models.CustomerGroup.objects.filter(customer__user=row.user_id)
-        return ports.Occasion(
-            moment=ports.Moment.POST_PURCHASE,
-            ref=str(row.pk),
-            number=row.number,
-            version=ports.order_version(row.currency, lines),
-            placed_at=row.placed_at,
-            checkout_completed_at=row.placed_at,
-            currency=row.currency,
-            lines=lines,
-            goods=sum((line.total for line in lines), ports.Price.zero(row.currency)),
-            shipping=_price(row, "shipping"),
-            total=_price(row, "total"),
-            customer=ports.Customer(
-                ref=str(row.user_id or ""),
-                email=row.email,
-                locale=row.locale,
-                group_refs=frozenset(groups.values_list("code", flat=True) if row.user_id else ()),
-            ),
-            channel=row.channel.code,
-            shipping_country=row.country,
-            has_shipping_address=bool(row.street),
-            payment_method=row.payment_method,
-            coupons=(row.coupon,) if row.coupon else (),
-            status="paid" if row.paid else "open",
-            cancelled=row.cancelled,
-            released=row.released,
-            closed_reason="refunded" if row.refunded else "",
-            facts={"card": row.card},
-        )
+        for found in self.orders([ref]).values():
+            return found
+        raise ports.NotFound(f"no order {ref}")
+
+    def orders(self, refs):
+        rows = models.Order.objects.select_related("channel").filter(pk__in=numbers(refs))
+        lines = models.OrderLine.objects.order_by("position", "pk")
+        rows = list(rows.prefetch_related(Prefetch("lines", lines)))
+        products = read_products(line.product_id for row in rows for line in row.lines.all())
+        groups = models.CustomerGroup.objects.of({row.user_id for row in rows if row.user_id})
+        return {str(row.pk): _order(row, products, groups) for row in rows}
 
     def products(self, refs):
         return read_products(refs)
@@ -79,8 +55,7 @@ class ExampleShop(ports.BaseShop):
     def availability(self, wanted, occasion):
         ids, currency = numbers(ref for ref, _ in wanted), occasion.currency
         rows = list(models.Product.objects.filter(pk__in=ids, channel__currency=currency))
-        month = timezone.now() - timedelta(days=30)
-        lowest = models.PriceChange.objects.lowest(rows, since=month)
+        lowest = models.PriceChange.objects.lowest(rows, since=timezone.now() - timedelta(days=30))
 
         def price(row, gross):
             return gross_price(gross, rate=row.tax_rate, currency=currency)
@@ -110,9 +85,8 @@ class ExampleShop(ports.BaseShop):
             for row in rows.order_by("-order__placed_at", "-pk")[:limit]
         ]
 
-    def orders_since(self, after, limit):
-        rows = models.Order.objects.filter(changed_at__gte=after).order_by("changed_at", "pk")
-        return [str(pk) for pk in rows.values_list("pk", flat=True)[:limit]]
+    def orders_since(self, cursor, limit):
+        return ports.page_since(models.Order.objects.all(), cursor, limit, by="changed_at")
 
     def baskets(self, since):
         rows = models.OrderLine.objects.filter(order__placed_at__gte=since, order__cancelled=False)
@@ -188,6 +162,41 @@ class ExampleShop(ports.BaseShop):
 
 
 # -------------------------------------------------------------------- rows to values
+def _order(row, products, groups):
+    rows, currency = row.lines.all(), row.currency
+    lines = tuple(_line(line, products[str(line.product_id)], currency) for line in rows)
+    return ports.Occasion(
+        moment=ports.Moment.POST_PURCHASE,
+        ref=str(row.pk),
+        number=row.number,
+        version=ports.order_version(currency, lines),
+        placed_at=row.placed_at,
+        checkout_completed_at=row.placed_at,
+        currency=currency,
+        lines=lines,
+        goods=sum((line.total for line in lines), ports.Price.zero(currency)),
+        shipping=_price(row, "shipping"),
+        total=_price(row, "total"),
+        customer=ports.Customer(
+            ref=str(row.user_id or ""),
+            email=row.email,
+            locale=row.locale,
+            group_refs=groups.get(row.user_id, frozenset()),
+        ),
+        channel=row.channel.code,
+        shipping_country=row.country,
+        has_shipping_address=bool(row.street),
+        payment_method=row.payment_method,
+        coupons=(row.coupon,) if row.coupon else (),
+        status="paid" if row.paid else "open",
+        cancelled=row.cancelled,
+        released=row.released,
+        closed_reason="refunded" if row.refunded else "",
+        is_draft=row.payment_reference is not None and not row.paid,
+        facts={"card": row.card} | row.payment_facts,
+    )
+
+
 def read_products(refs):
     rows = list(models.Product.objects.whole().filter(pk__in=numbers(refs)))
     tree = models.Category.objects.in_bulk()

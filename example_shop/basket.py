@@ -172,7 +172,7 @@ def place(basket, user, **fields):
             user=user if user.is_authenticated else None,
             currency=basket.currency,
             coupon=basket.coupon.code if basket.coupon else "",
-            paid=fields["payment_method"] != "invoice",
+            paid=fields["payment_method"] in {"card", "gift_card"},
             shipping_net=basket.delivery.net,
             shipping_gross=basket.delivery.gross,
             **fields,

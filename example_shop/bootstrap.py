@@ -9,7 +9,10 @@ import socket
 import subprocess
 import sys
 import venv
+from collections.abc import Iterable
 from pathlib import Path
+from subprocess import PIPE, Popen
+from threading import Thread
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".venv"
@@ -24,6 +27,9 @@ SERVICES: dict[str, tuple[str, int]] = {
     "rabbitmq": ("UPSELL_TEST_RABBITMQ", 5672),
     "browser": ("", 0),
     "stripe": ("", 0),
+    "oscar": ("", 0),
+    "salesman": ("", 0),
+    "oracles": ("", 0),
 }
 DATABASES = ("postgres", "mariadb")
 # name -> what is imported, and the extra that brings it.
@@ -34,7 +40,11 @@ DRIVERS = {
     "rabbitmq": ("celery, redis", "brokers"),
     "browser": ("playwright, axe_playwright_python", "browser"),
     "stripe": ("localstripe, stripe", "stripe-tests"),
+    "oscar": ("oscar, sorl", "oscar-tests"),
+    "salesman": ("salesman", "salesman-tests"),
+    "oracles": ("scipy, statsmodels, tea_tasting", "oracles"),
 }
+LARGE = {"oracles"}  # some 500 MB: brought where it is required, used where it is there
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -88,16 +98,17 @@ def _selftest(arguments: list[str]) -> int:
     if unknown:
         print(f"UPSELL_TEST_REQUIRE names what no test needs yet: {', '.join(sorted(unknown))}")
         return 2
-    missing = {name: why for name in SERVICES if (why := _missing(name))}
+    _bring(required)
+    missing = {name: why for name in SERVICES if (why := _missing(name, name in required))}
     for name in sorted(required & set(missing)):
         print(f"Required and missing: {name}: {missing[name]}")
     if required & set(missing):
         return 1
     os.environ["UPSELL_TEST_MISSING"] = ",".join(missing)
-    result = _pytest("sqlite", arguments)
-    for name in DATABASES:
-        if name not in missing and result == 0:
-            result = _pytest(name, arguments)
+    result = _pytest("sqlite", arguments).wait()
+    there = [name for name in DATABASES if name not in missing]
+    if there and result == 0:
+        result = _together({name: _pytest(name, arguments, told=PIPE) for name in there})
     if missing:
         print("Skipped, because this machine lacks it:")
         for name, why in missing.items():
@@ -105,7 +116,39 @@ def _selftest(arguments: list[str]) -> int:
     return result
 
 
-def _missing(name: str) -> str:
+def _together(running: dict[str, Popen[str]]) -> int:
+    """Wait for servers that are tested at the same time; say whose each line is."""
+
+    def say(name: str, lines: Iterable[str]) -> None:
+        for line in lines:
+            print(f"{name}: {line}", end="", flush=True)
+
+    tellers = [Thread(target=say, args=(name, one.stdout or ())) for name, one in running.items()]
+    for teller in tellers:
+        teller.start()
+    for teller in tellers:
+        teller.join()
+    ended = [one.wait() for one in running.values()]
+    return next((code for code in ended if code), 0)
+
+
+def _bring(names: set[str]) -> None:
+    """Install at once what is required; what cannot be had so is tried again by itself."""
+    wanted = {
+        DRIVERS[name][1]
+        for name in names
+        if not _imports(DRIVERS[name][0]) and (name != "salesman" or _may_have_salesman())
+    }
+    if wanted:
+        print(f"Installing what is required: {', '.join(sorted(wanted))} …", flush=True)
+        _pip("install", "-e", f"{ROOT}[{','.join(sorted(wanted))}]", check=False)
+
+
+def _may_have_salesman() -> bool:
+    return _runs("import django; assert django.VERSION < (6,)")
+
+
+def _missing(name: str, required: bool) -> str:
     variable, port = SERVICES[name]
     host = os.environ.get(variable, "127.0.0.1")
     if name == "browser":
@@ -117,19 +160,28 @@ def _missing(name: str) -> str:
         except OSError:
             return f"no server answers on {host}:{port}"
     module, extra = DRIVERS[name]
+    if name == "salesman" and not _may_have_salesman():
+        return "it needs a Django below 6"  # installing it would replace the one that is tested
     if not _imports(module):
         if name == "mariadb" and not shutil.which("mariadb_config"):
             return "its driver needs the development files of MariaDB to be built"
+        if name in LARGE and not required:
+            return f"the extra [{extra}] is large: UPSELL_TEST_REQUIRE={name} installs it"
         _pip("install", f"{ROOT}[{extra}]", check=False)
     return "" if _imports(module) else f"the driver {module} cannot be installed"
 
 
 def _imports(module: str) -> bool:
-    probe = [str(PYTHON), "-c", f"import {module}"]
+    return _runs(f"import {module}")
+
+
+def _runs(code: str) -> bool:
+    probe = [str(PYTHON), "-c", code]
     return subprocess.run(probe, check=False, stderr=subprocess.DEVNULL).returncode == 0
 
 
-def _pytest(database: str, arguments: list[str]) -> int:
+def _pytest(database: str, arguments: list[str], *, told: int | None = None) -> Popen[str]:
+    """Begin to test on a database; what it says goes where ours goes, or into a pipe."""
     print(f"Testing on {database} …", flush=True)
     command = [str(PYTHON), "-m", "pytest", *arguments]
     if database != "sqlite":
@@ -139,4 +191,4 @@ def _pytest(database: str, arguments: list[str]) -> int:
         "UPSELL_TEST_DB": database,
         "DJANGO_SETTINGS_MODULE": "tests.settings",
     }
-    return subprocess.run(command, check=False, cwd=ROOT, env=environment).returncode
+    return Popen(command, cwd=ROOT, env=environment, stdout=told, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from example_shop.models import Coupon, GiftCard
@@ -15,7 +16,19 @@ COUNTRIES = [
     ("FR", "France"),
     ("JP", "Japan"),
 ]
-PAYMENT_METHODS = [("card", "Card"), ("invoice", "Invoice"), ("gift_card", "Gift card only")]
+PAYMENT_METHODS = [
+    ("card", "Card"),
+    ("invoice", "Invoice"),
+    ("gift_card", "Gift card only"),
+    ("payfriend", "Payfriend"),
+    ("stripe", "Card (Stripe)"),
+]
+AT_CHECKOUT = {
+    "card": "Card, saved with this order",
+    "invoice": "Invoice, pay in 14 days",
+    "payfriend": "Payfriend, you approve on its page",
+    "stripe": "Card (Stripe), in its test mode",
+}
 
 
 class CheckoutForm(forms.Form):
@@ -48,7 +61,6 @@ class CheckoutForm(forms.Form):
     )
     payment_method = forms.ChoiceField(
         label="How you pay",
-        choices=[("card", "Card, saved with this order"), ("invoice", "Invoice, pay in 14 days")],
         widget=forms.RadioSelect,
         initial="card",
     )
@@ -56,7 +68,13 @@ class CheckoutForm(forms.Form):
         label="Test card",
         choices=[(card, card) for card in CARDS],
         required=False,
-        help_text="Decides what happens when you accept an offer. No real money moves.",
+        help_text="For the first way to pay: decides what happens when you accept an offer. "
+        "No real money moves.",
+    )
+    wants_mail = forms.BooleanField(
+        label="Write to me about this order",
+        required=False,
+        help_text="By e-mail: what goes well with it, and a reminder. You can leave in each mail.",
     )
     coupon = forms.CharField(
         label="Coupon", max_length=20, required=False, help_text="Try WELCOME10 or SPRING15."
@@ -68,6 +86,8 @@ class CheckoutForm(forms.Form):
     def __init__(self, *args, basket, **kwargs):
         self.basket = basket
         super().__init__(*args, label_suffix="", **kwargs)
+        ways = [(code, AT_CHECKOUT[code]) for code in settings.UPSELL_GATEWAYS]
+        self.fields["payment_method"].choices = ways
 
     def clean_coupon(self):
         code = self.cleaned_data["coupon"].strip()
@@ -107,3 +127,26 @@ class CheckoutForm(forms.Form):
         """Keep the errors of these fields: the buyer has not finished the others."""
         for name in set(self.errors) - set(names):
             del self.errors[name]
+
+
+STRIPE_CARDS = {
+    "pm_card_visa": "Visa: is charged",
+    "pm_card_authenticationRequired": "Visa whose bank asks each time",
+    "pm_card_chargeCustomerFail": "Visa without money: is refused",
+}
+"""Payment methods that Stripe keeps ready for tests, by its own names."""
+
+
+class TestCardForm(forms.Form):
+    """Stands where a live shop has Stripe's own card fields."""
+
+    card = forms.ChoiceField(
+        label="Test card",
+        choices=list(STRIPE_CARDS.items()),
+        widget=forms.RadioSelect,
+        initial="pm_card_visa",
+        error_messages={"required": "Choose a test card."},
+    )
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, label_suffix="", **kwargs)

@@ -9,6 +9,10 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from example_shop.payfriend.models import PayfriendPayment, PayfriendRefund
+
+__all__ = ["PayfriendPayment", "PayfriendRefund"]
+
 
 def amount(**options):
     """Four places: some currencies have three."""
@@ -194,9 +198,22 @@ class Coupon(models.Model):
 # ------------------------------------------------------------------ who buys
 
 
+class CustomerGroupQuerySet(models.QuerySet):
+    def of(self, users):
+        """Return user to the codes of their groups; no statement for nobody."""
+        found = {}
+        if users:
+            rows = self.filter(customer__user__in=users)
+            for user_id, code in rows.values_list("customer__user", "code"):
+                found[user_id] = found.get(user_id, frozenset()) | {code}
+        return found
+
+
 class CustomerGroup(models.Model):
     code = models.SlugField(unique=True)
     name = models.CharField(max_length=60)
+
+    objects = CustomerGroupQuerySet.as_manager()
 
     def __str__(self):
         return self.name
@@ -226,13 +243,18 @@ class Order(models.Model):
     street = models.CharField("address", max_length=200, blank=True)
     country = models.CharField(max_length=2, default="DE")
     locale = models.CharField(max_length=15, default="en")
+    wants_mail = models.BooleanField("agreed to be written to", default=False)
     currency = models.CharField(max_length=3)
     payment_method = models.CharField(max_length=20, default="card")
     coupon = models.CharField(max_length=20, blank=True)
     card = models.CharField(max_length=40, blank=True)
+    # Of a payment that the buyer made elsewhere: null, not empty, so that it can be unique.
+    payment_reference = models.CharField(max_length=64, null=True, blank=True, unique=True)
+    payment_facts = models.JSONField(default=dict, blank=True)
     paid = models.BooleanField(default=False)
     released = models.BooleanField("packed", default=False)
     shipped = models.BooleanField(default=False)
+    shipped_at = models.DateTimeField(null=True, blank=True)
     cancelled = models.BooleanField(default=False)
     refunded = models.BooleanField(default=False)
     hold_until = models.DateTimeField("not to be packed before", null=True, blank=True)
@@ -260,7 +282,8 @@ class Order(models.Model):
             "packed": self.released,
             "paid": self.paid,
         }
-        return next((word for word, reached in ways.items() if reached), "open invoice")
+        waits = "waiting for payment" if self.payment_reference else "open invoice"
+        return next((word for word, reached in ways.items() if reached), waits)
 
 
 class OrderLineQuerySet(models.QuerySet):
@@ -367,7 +390,8 @@ class GiftCard(models.Model):
 
 
 class Payment(models.Model):
-    """Money that came (``charge``) or went back (``refund``), once per reference."""
+    """Money that came (``charge``) or went back (``refund``), or that an open invoice does not
+    ask for any more (``credit``); once per reference."""
 
     order = models.ForeignKey(Order, models.CASCADE, related_name="payments")
     kind = models.CharField(max_length=10)
@@ -385,3 +409,11 @@ class Payment(models.Model):
 
     def __str__(self):
         return f"{self.kind} {Decimal(self.amount):f} {self.currency}"
+
+    @property
+    def way(self):
+        """How it was paid, for the buyer."""
+        if self.gateway == "gift_card":
+            return f"Gift card {self.gift_card}"
+        ways = {"card": "Card", "stripe": "Card", "payfriend": "Payfriend", "invoice": "Invoice"}
+        return ways.get(self.gateway, self.gateway)

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.crypto import get_random_string
 
-from example_shop import signals
+from example_shop import books, signals
 from example_shop.models import GiftCard, Order, OrderChange, OrderLine, Payment, Product
 from upsell.ports import Refused, share_of_units
 
@@ -276,7 +276,9 @@ def pack(order_id):
 
 def ship(order_id):
     """Hand an order to the carrier, packing it if that was not done."""
-    _moved(order_id, _may_ship, signal=signals.order_shipped, released=True, shipped=True)
+    now = timezone.now()
+    signal = signals.order_shipped
+    _moved(order_id, _may_ship, signal=signal, released=True, shipped=True, shipped_at=now)
 
 
 def issue_gift_cards(order):
@@ -295,16 +297,32 @@ def issue_gift_cards(order):
 
 def pay_invoice(order_id):
     """Book that an invoice was paid, and issue the gift cards it was for."""
+    _paid(order_id, "-invoice")
+
+
+def pay(order_id):
+    """Book that the payment which the buyer made elsewhere was taken. Once; twice is the same.
+
+    Raises:
+        NotNow: The order was cancelled meanwhile.
+    """
+    with transaction.atomic():
+        if not Order.objects.select_for_update().get(pk=order_id).paid:
+            _paid(order_id, "")
+
+
+def _paid(order_id, suffix):
     with transaction.atomic():
         order = _moved(order_id, _may_pay, signal=signals.order_changed, paid=True)
-        paid = sum((row.amount for row in order.payments.filter(kind="charge")), Decimal(0))
+        covered = order.payments.filter(kind__in=["charge", "credit"])
+        paid = sum((row.amount for row in covered), Decimal(0))
         Payment.objects.create(
             order=order,
             kind="charge",
             amount=order.total_gross - paid,
             currency=order.currency,
-            reference=f"order-{order.number}-invoice",
-            gateway="invoice",
+            reference=f"order-{order.number}{suffix}",
+            gateway=order.payment_method,
         )
         issue_gift_cards(order)
 
@@ -314,7 +332,7 @@ def cancel(order_id):
     with transaction.atomic():
         order = _moved(order_id, _may_cancel, signal=signals.order_cancelled, cancelled=True)
         settle(_units(order))
-        _undo_money(order)
+        books.undo_checkout(order)
 
 
 def refund(order_id):
@@ -323,7 +341,7 @@ def refund(order_id):
         order = _moved(order_id, _may_refund, signal=signals.order_refunded, refunded=True)
         if not order.released:
             settle(_units(order))
-        _undo_money(order)
+        books.undo_checkout(order)
 
 
 def _moved(order_id, why_not, *, signal, **values):
@@ -379,24 +397,3 @@ def _units(order):
         left = min(left, taken.get(line.change_id, left))
         units[line.product_id] = units.get(line.product_id, 0) + left
     return units
-
-
-def _undo_money(order):
-    """Book the checkout's own payments back. An offer's charge is refunded by the offer."""
-    for payment in order.payments.filter(kind="charge", reference__startswith="order-"):
-        _, new = Payment.objects.get_or_create(
-            kind="refund",
-            reference=payment.reference,
-            defaults={
-                "order": order,
-                "amount": payment.amount,
-                "currency": payment.currency,
-                "gateway": payment.gateway,
-                "gift_card": payment.gift_card,
-            },
-        )
-        if new and payment.gift_card_id:
-            card = GiftCard.objects.select_for_update().get(pk=payment.gift_card_id)
-            card.balance += payment.amount
-            card.save(update_fields=["balance"])
-    GiftCard.objects.filter(bought_with__order=order).update(balance=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import django
@@ -85,9 +86,21 @@ UPSELL_SHOP = "example_shop.adapter.ExampleShop"
 UPSELL_GATEWAYS = {
     "card": "example_shop.payments.CardGateway",
     "invoice": "example_shop.payments.InvoiceGateway",
+    "payfriend": "example_shop.payfriend.gateway.PayfriendGateway",
 }
+# Cards by Stripe, in its test mode only: where a test key is given and the extra is installed.
+if os.environ.get("STRIPE_SECRET_KEY", "").startswith("sk_test_") and find_spec("stripe"):
+    INSTALLED_APPS.append("upsell.contrib.stripe")
+    UPSELL_GATEWAYS["stripe"] = "upsell.contrib.stripe.gateway.StripeGateway"
+    UPSELL_STRIPE_SECRET_KEY = os.environ["STRIPE_SECRET_KEY"]
+    UPSELL_STRIPE_API_BASE = os.environ.get("STRIPE_API_BASE", "")
+    UPSELL_STRIPE_WEBHOOK_SECRETS = os.environ.get("STRIPE_WEBHOOK_SECRETS", "").split()
+UPSELL_COST_CURRENCY = "EUR"  # what Product.cost is in; the shop that sells in yen has no profit
 UPSELL_BASE_URL = "http://127.0.0.1:8000"
 # Whoever tries this out has one address and many test cards.
 UPSELL_LIMIT_BUYER = UPSELL_LIMIT_ADDRESS = UPSELL_LIMIT_REFUSED = (500, timedelta(hours=1))
 UPSELL_TERMS_URL = "/terms/"
 UPSELL_RETURNS_URL = "/returns/"
+
+# ---- the law: how long a buyer may withdraw from what was added, see example_shop/withdrawals.py
+SHOP_WITHDRAWAL_PERIOD = timedelta(days=14)

@@ -9,3 +9,5 @@ order_changed = Signal()
 order_cancelled = Signal()
 order_refunded = Signal()
 order_shipped = Signal()
+payment_back = Signal()
+"""Money of the order itself goes back; ``payment`` is the shop's booking of it."""

@@ -8,26 +8,24 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.auth import logout
 from django.contrib.auth.views import LoginView
-from django.core.mail import send_mail
 from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 from lucide.templatetags.lucide import lucide
 
-from example_shop import orders
+from example_shop import buyers, orders
 from example_shop.adapter import ExampleShop
-from example_shop.basket import basket_of, place, put
-from example_shop.forms import CheckoutForm
-from example_shop.models import Channel, Customer, Order, Product
-from example_shop.orders import NotNow, SoldOut
+from example_shop.basket import basket_of, put
+from example_shop.models import Channel, Order, Product
 from example_shop.payments import CardGateway
 from example_shop.search import numbers
+from example_shop.telling import agreed, tell_of_basket
+from upsell import hooks
 from upsell.testing.gateway import CARDS
 
 MOST = 20
@@ -39,15 +37,16 @@ TINTS = {
 }
 
 
-def shown(request, template, channel=None, **context):
+def shown(request, template, channel=None, *, status=None, **context):
     channels = Channel.objects.order_by("pk")
     common = {"channels": channels, "channel": channel, "basket": basket_of(request.session)}
-    return render(request, f"shop/{template}.html", common | context)
+    return render(request, f"shop/{template}.html", common | context, status=status)
 
 
 @require_safe
 def start(request):
-    return shown(request, "start", cards=CARDS)
+    stripe = "stripe" in settings.UPSELL_GATEWAYS
+    return shown(request, "start", cards=CARDS, stripe=stripe)
 
 
 @require_safe
@@ -109,10 +108,13 @@ def basket(request):
 def change_basket(request):
     found = get_object_or_404(Product, pk=_number(request, "product"), sellable=True)
     wanted = _number(request, "quantity")
+    before = request.session.get("basket", {}).get(str(found.pk), 0)
     if "add" in request.POST:
-        wanted += request.session.get("basket", {}).get(str(found.pk), 0)
+        wanted += before
     wanted = min(wanted, MOST)
     put(request.session, found, wanted if found.stock is None else min(wanted, found.stock))
+    if agreed(request):
+        tell_of_basket(request, found, before, basket_of(request.session))
     return redirect("shop:basket")
 
 
@@ -121,59 +123,7 @@ def _number(request, name):
     return int(value) if value.isascii() and value.isdigit() and len(value) < 10 else 0
 
 
-def checkout(request):
-    basket = basket_of(request.session)
-    if not basket.rows:
-        return redirect("shop:basket")
-    user = request.user
-    form = CheckoutForm(request.POST or None, initial=_known(user), basket=basket)
-    if form.is_bound:
-        form.full_clean()
-        fields = dict(form.cleaned_data)
-        coupon, gift_card = fields.pop("coupon", None), fields.pop("gift_card", None)
-        basket = basket_of(request.session, coupon, gift_card)
-        if request.POST.get("do") == "coupon":
-            form.only("coupon", "gift_card")
-        elif form.is_valid():
-            made = _placed(request, form, basket, fields)
-            if made is not None:
-                return redirect("shop:thanks", made.pk)
-    context = {"form": form, "summary": basket, "cards": CARDS}
-    return shown(request, "checkout", basket.channel, **context)
-
-
-def _known(user):
-    """What an account need not type again."""
-    if not user.is_authenticated:
-        return {}
-    known = {"email": user.email, "name": user.get_full_name() or user.get_username()}
-    customer = Customer.objects.filter(user=user).first()
-    return known | ({"street": customer.street, "country": customer.country} if customer else {})
-
-
-def _placed(request, form, basket, fields):
-    """Place the order and remember it for this session; none, with an error, where it cannot be."""
-    if fields["payment_method"] != "card":
-        fields["card"] = ""
-    try:
-        made = place(basket, request.user, locale=translation.get_language() or "en", **fields)
-    except SoldOut as error:
-        form.add_error(None, f"{error} has just sold out. Nothing was ordered.")
-    except NotNow as error:
-        form.add_error("gift_card", str(error))
-    else:
-        context = {"order": made, "lines": _lines(made)}
-        text = render_to_string("shop/order_mail.txt", context)
-        send_mail(f"Order {made.number}", text, None, [made.email])
-        known = request.session.get("order_refs", [])
-        request.session["order_refs"] = [*known[-49:], str(made.pk)]
-        request.session["order_ref"] = str(made.pk)
-        request.session.pop("basket", None)
-        return made
-    return None
-
-
-def _own_order(request, pk):
+def own_order(request, pk):
     found = get_object_or_404(Order.objects.select_related("channel"), pk=pk)
     if not ExampleShop().may_act(request, str(pk)) and not request.user.is_staff:
         raise Http404
@@ -182,24 +132,27 @@ def _own_order(request, pk):
 
 @require_safe
 def thanks(request, pk):
-    found = _own_order(request, pk)
+    found = own_order(request, pk)
     return shown(request, "thanks", found.channel, order=found, **_details(found))
 
 
 @require_safe
 def order(request, pk):
-    found = _own_order(request, pk)
-    return shown(request, "order", found.channel, order=found, **_details(found))
+    found = own_order(request, pk)
+    withdrawal = hooks.withdrawal_of(order_ref=str(pk))
+    mine = ExampleShop().may_act(request, str(pk))  # staff may look
+    context = {"order": found, "withdrawal": withdrawal, "mine": mine, **_details(found)}
+    return shown(request, "order", found.channel, **context)
 
 
-def _lines(found):
+def lines_of(found):
     rows = found.lines.select_related("product").prefetch_related("gift_cards")
     return list(rows.order_by("position", "pk"))
 
 
 def _details(found):
     """What there is to tell of an order: lines, discounts, payments, and what an offer changed."""
-    lines = _lines(found)
+    lines = lines_of(found)
     changes = found.changes.filter(state__in=["applied", "reverted"]).select_related("product")
     return {
         "lines": lines,
@@ -259,7 +212,7 @@ def letter(request, name):
     response = HttpResponse(body.get_content())
     response["Content-Security-Policy"] = (
         "sandbox allow-popups; default-src 'none'; style-src 'unsafe-inline'; "
-        "frame-ancestors 'self'"
+        f"img-src {request.build_absolute_uri('/')}; frame-ancestors 'self'"
     )
     return response
 
@@ -314,6 +267,11 @@ def leave(request):
 class Login(LoginView):
     template_name = "shop/login.html"
     next_page = "shop:orders"
+
+    def form_valid(self, form):
+        answer = super().form_valid(form)
+        buyers.tell_who_was_a_guest(self.request.user)
+        return answer
 
     def get_context_data(self, **context):
         channels = Channel.objects.order_by("pk")

@@ -194,6 +194,21 @@ CAMPAIGNS = [
      "copy": {"en": words("A pouch for your charger", "Room for it and two cables.")}},
 ]  # fmt: skip
 
+# Half of the buyers of matcha read other words; price and product are the same for all.
+EXPERIMENT = {
+    "slug": "whisk-words",
+    "name": "What to say of the whisk",
+    "question": "Do more buyers take the whisk when told what it does, not what it is?",
+    "base": "0.30",
+    "smallest": "0.06",
+    "currency": "JPY",
+    "arms": [
+        {"slug": "control", "weight": 5_000, "campaign": "whisk"},
+        {"slug": "what-it-does", "weight": 5_000, "campaign": "whisk",
+         "overrides": {"copy": {"en": {"headline": "Foam in half a minute, without a lump"}}}},
+    ],
+}  # fmt: skip
+
 
 def fields(campaign, ids, now):
     """Return what ``save_campaign`` takes, with the shop's references in place of SKUs."""

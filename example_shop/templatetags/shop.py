@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from babel.numbers import format_currency
 from django import template
+from django.utils import timezone
 from lucide.templatetags.lucide import lucide
 
 register = template.Library()
@@ -12,6 +15,12 @@ register = template.Library()
 @register.filter
 def money(amount, currency):
     return format_currency(amount, currency, locale="en")
+
+
+@register.filter
+def last_day(until):
+    """The day with whose end a time is over that excludes its own instant."""
+    return timezone.localtime(until - timedelta(microseconds=1))
 
 
 @register.simple_tag

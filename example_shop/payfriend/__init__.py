@@ -1,0 +1,1 @@
+"""Payfriend: a payment provider that asks the buyer each time, as if it were somebody else's."""
