@@ -97,6 +97,7 @@ UPSELL_SHOP = "example_shop.adapter.ExampleShop"
 UPSELL_GATEWAYS = {
     "card": "example_shop.adapter.CardGateway",
     "invoice": "example_shop.adapter.InvoiceGateway",
+    "payfriend": "example_shop.payfriend.gateway.PayfriendGateway",
 }
 UPSELL_TIME_BUDGET = timedelta(minutes=1)  # a busy machine is not what is tested
 UPSELL_UNKNOWN_RETRY_SECONDS = 0.0

@@ -22,7 +22,7 @@ _CARDS = {
     "ACCEPTING": "card_hang",
     "ACTION_REQUIRED": "card_challenge",
     "FAILED": "card_declined",
-    "NEEDS_ATTENTION": "card_wrong_amount",
+    "NEEDS_ATTENTION": "card_wrong_amount_kept",
 }
 _ACCEPTED_FIRST = {"ACCEPTED", "REVERSED", *_CARDS}
 

@@ -17,7 +17,9 @@ from django.utils import timezone
 
 from tests.factories import campaign, catalogue, order
 from tests.flow.test_accept import accept, offered
-from upsell.models import Offer, OfferEvent, OutboxMessage
+from tests.services.journeys import journey, message, tell, way
+from upsell.models import EventInbox, JourneyRun, Offer, OfferEvent, OutboxMessage
+from upsell.services import backtest
 
 celery = pytest.importorskip("celery", reason="the extra [celery] is not installed")
 
@@ -121,6 +123,44 @@ def test_f53_a_task_delivered_five_times_has_one_effect(worker):
     assert Offer.objects.get(pk=hung.pk).state == "SHOWN"
     message = OutboxMessage.objects.get(kind="CONFIRMATION")
     assert (message.state, message.attempts) == ("SENT", 0)
+
+
+def test_a_backtest_that_waits_is_taken_up_once(worker):
+    order(catalogue(), placed_at=timezone.now() - timedelta(days=1))
+    run = backtest.start(days=2)
+
+    worker.deliver("upsell.backtest", 5, an_argument_of_a_newer_sender=1)
+
+    run.refresh_from_db()
+    assert (run.state, run.looked_at, run.results["orders"]) == ("DONE", 1, 1)
+
+
+def test_a_journey_moved_and_sent_five_times_says_it_once(worker):
+    placed = order(catalogue(), email="emily@example.org")
+    journey(category="transactional")
+    tell(order_ref=str(placed.pk))
+    JourneyRun.objects.update(due_at=timezone.now())
+
+    worker.deliver("upsell.advance_journeys", 5, an_argument_of_a_newer_sender=1)
+    worker.deliver("upsell.send_letters", 5, an_argument_of_a_newer_sender=1)
+    worker.deliver("upsell.advance_journeys", 1)
+
+    run = JourneyRun.objects.get()
+    assert (run.state, way(run)) == ("COMPLETED", "wait:next mail:sent")
+    assert message(run).state == "SENT"
+
+
+def test_an_event_is_followed_up_by_the_task(worker):
+    journey(category="transactional")
+    now = timezone.now()
+    EventInbox.objects.create(
+        source="HOST", event_id="e1", name="order.placed", customer_key="u:1", order_ref="A1",
+        parameters={"channel": "web"}, occurred_at=now, received_at=now,
+    )  # fmt: skip
+
+    worker.deliver("upsell.advance_journeys", 5)
+
+    assert JourneyRun.objects.get().order_ref == "A1"
 
 
 def test_every_task_of_the_schedule_exists(monkeypatch):

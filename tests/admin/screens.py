@@ -27,7 +27,7 @@ def form(shop, **changes):
         "offer_by": "PRODUCT", "product_ref": str(shop["DT"].pk), "match": "ANY",
         "channels": ["web"], "bounds": "EUR 10.00 -", "rule": "LIST", "percent": "0",
         "quantity_rule": "FIXED", "quantity": "1", "shipping": "FREE", "stock": "REQUIRE",
-        "documents": "ADD_AND_NOTIFY", "priority": "10", "default_language": "en",
+        "documents": "ADD_AND_NOTIFY", "priority": "10", "weight": "1", "default_language": "en",
         "triggers-TOTAL_FORMS": "1", "triggers-INITIAL_FORMS": "0",
         "triggers-0-kind": "PRODUCT", "triggers-0-ref": str(shop["W1"].pk),
         "triggers-0-quantity": "1",

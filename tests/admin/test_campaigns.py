@@ -391,7 +391,8 @@ def test_a_campaign_that_offered_something_is_kept(client, boss, shop):
     offered(shop)
     kept, free = sorted((kept, free), key=lambda row: -row.offers.count())
 
-    assert client.post(url("campaign_delete", kept.pk), {"post": "yes"}).status_code == 403
+    told = client.post(url("campaign_delete", kept.pk), {"post": "yes"}, follow=True)
+    assert "archive it instead" in " ".join(said(told))
     act(client, "delete_selected", kept, free, post="yes")
     assert Campaign.objects.filter(pk=kept.pk).exists()
     assert client.post(url("campaign_delete", free.pk), {"post": "yes"}).status_code == 302

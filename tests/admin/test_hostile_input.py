@@ -146,7 +146,7 @@ CODES = [
     "status", "kind", "offer_by", "match", "rule", "quantity_rule", "shipping", "stock",
     "documents",
 ]  # fmt: skip
-NUMBERS = ["priority", "quantity", "percent", "not_bought_days", "not_seen_days"]
+NUMBERS = ["priority", "weight", "quantity", "percent", "not_bought_days", "not_seen_days"]
 FLAGS = [
     "must_fit", "allow_if_present", "from_regular", "allow_free", "allow_below_cost", "archived",
 ]  # fmt: skip
@@ -402,7 +402,7 @@ def test_a_file_that_was_looked_at_can_be_imported(shop, staff) -> None:
     + [("time_zone", text) for text in ("x", "../../etc/passwd", "Europe/Nowhere", "\x00")]
     + [("validity", text) for text in ("x", "-1", "-00:30:00", "9" * 30)]
     + [("undo_time", text) for text in ("x", "-1", "-00:30:00", "9" * 30)]
-    + [("holdout", text) for text in ("101", "-1", "x", "1e9", "NaN", "9" * 30)]
+    + [("holdout", text) for text in ("21", "101", "-1", "x", "1e9", "NaN", "9" * 30)]
     + [("channel", text) for text in ("\x00", "x" * 300)],
 )  # fmt: skip
 def test_settings_that_cannot_hold_are_refused(field, value, staff) -> None:
@@ -417,7 +417,7 @@ def test_settings_that_cannot_hold_are_refused(field, value, staff) -> None:
     ("field", "value"),
     [("sender", "shop@example.org"), ("sender", "Shop & Co <shop@example.org>"),
      ("sender", '"Müller, Söhne" <shop@example.org>'), ("time_zone", "Europe/Berlin"),
-     ("validity", "00:45:00"), ("undo_time", "01:00:00"), ("holdout", "100")],
+     ("validity", "00:45:00"), ("undo_time", "01:00:00"), ("holdout", "20")],
 )  # fmt: skip
 def test_settings_that_can_hold_are_saved(field, value, staff) -> None:
     data = {"channel": "web", "enabled": "on", "holdout": "0", field: value}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib import admin
@@ -15,13 +16,22 @@ from tests.admin.test_campaigns import form
 from tests.factories import campaign, catalogue
 from tests.standing import offer_in
 from tests.tables import dump, unchanged
+from upsell.engine.journeys.draft import StepDraft
 from upsell.models import (
+    BacktestRun,
     Campaign,
     ChannelAccess,
     ChannelSettings,
     Decision,
+    Experiment,
+    Journey,
+    JourneyRun,
+    JourneyVersion,
+    MessageTemplate,
     Offer,
+    Segment,
 )
+from upsell.services import experiments, journey_drafts
 
 pytestmark = pytest.mark.django_db
 
@@ -33,6 +43,8 @@ TABLE = """
 campaign choices               302      302   403    200    200     200  200
 campaign import                302      302   403    403    200     200  200
 campaign why                   302      302   403    403    200     200  200
+campaign refusals              302      302   403    403    200     200  200
+campaign shadowing             302      302   403    403    200     200  200
 campaign first                 302      302   403    403    200     200  200
 campaign steps                 302      302   403    403    200     200  200
 campaign steps POST            302      302   403    403    302     302  302
@@ -45,6 +57,10 @@ campaign delete                302      302   403    403    200     200  200
 campaign change                302      302   403    200    200     200  200
 campaign change POST           302      302   403    403    200     200  200
 campaign bare                  302      302   302    302    302     302  302
+offer ask                      302      302   403    403    200     200  200
+offer ask POST                 302      302   403    403    302     302  302
+offer refund                   302      302   403    403    200     200  200
+offer refund POST              302      302   403    403    302     302  302
 offer list                     302      302   403    200    200     200  200
 offer add                      302      302   403    403    403     403  403
 offer history                  302      302   403    200    200     200  200
@@ -73,6 +89,68 @@ channelsettings delete         302      302   403    403    200     200  200
 channelsettings change         302      302   403    200    200     200  200
 channelsettings change POST    302      302   403    403    200     200  200
 channelsettings bare           302      302   302    302    302     302  302
+segment ready                  302      302   403    403    403     200  200
+segment ready POST             302      302   403    403    403     404  404
+segment who                    302      302   403    200    200     200  200
+segment list                   302      302   403    200    200     200  200
+segment add                    302      302   403    403    403     200  200
+segment history                302      302   403    200    200     200  200
+segment delete                 302      302   403    403    403     200  200
+segment change                 302      302   403    200    200     200  200
+segment change POST            302      302   403    403    403     200  200
+segment bare                   302      302   302    302    302     302  302
+gatewayhealth list             302      302   403    200    200     200  200
+dailymetric list               302      302   403    200    200     200  200
+dailymetric timing             302      302   403    200    200     200  200
+experiment list                302      302   403    200    200     200  200
+experiment add                 302      302   403    403    200     200  200
+experiment change              302      302   403    200    200     200  200
+experiment edit                302      302   403    403    200     200  200
+experiment start               302      302   403    403    200     200  200
+experiment grow                302      302   403    403    200     200  200
+experiment phase               302      302   403    403    200     200  200
+experiment stop                302      302   403    403    200     200  200
+experiment archive             302      302   403    403    200     200  200
+experiment delete              302      302   403    403    200     200  200
+experiment csv                 302      302   403    200    200     200  200
+messagetemplate list           302      302   403    200    200     200  200
+messagetemplate add            302      302   403    403    200     200  200
+messagetemplate ready          302      302   403    403    200     200  200
+messagetemplate change         302      302   403    302    200     200  200
+messagetemplate change POST    302      302   403    403    200     200  200
+messagetemplate preview        302      302   403    200    200     200  200
+messagetemplate frame          302      302   403    200    200     200  200
+messagetemplate test           302      302   403    403    302     302  302
+messagetemplate publish        302      302   403    403    200     200  200
+messagetemplate delete         302      302   403    403    200     200  200
+journey list                   302      302   403    200    200     200  200
+journey add                    302      302   403    403    200     200  200
+journey validate               302      302   403    403    302     302  302
+journey validate POST          302      302   403    403    200     200  200
+journey ready                  302      302   403    403    200     200  200
+journey change                 302      302   403    200    200     200  200
+journey edit                   302      302   403    403    200     200  200
+journey delete                 302      302   403    403    200     200  200
+journey copy                   302      302   403    403    200     200  200
+journey walk                   302      302   403    200    200     200  200
+journey refused                302      302   403    200    200     200  200
+journey publish                302      302   403    403    200     200  200
+journey pause                  302      302   403    403    200     200  200
+journey resume                 302      302   403    403    200     200  200
+journey sunset                 302      302   403    403    200     200  200
+journey stop                   302      302   403    403    200     200  200
+journeyrun list                302      302   403    200    200     200  200
+journeyrun change              302      302   403    200    200     200  200
+journeyrun retry               302      302   403    403    200     200  200
+journeyrun skip                302      302   403    403    200     200  200
+journeyrun end                 302      302   403    403    200     200  200
+backtestrun list               302      302   403    403    200     200  200
+backtestrun start              302      302   403    403    200     200  200
+backtestrun cancel             302      302   403    403    302     302  302
+backtestrun csv                302      302   403    403    200     200  200
+backtestrun change             302      302   403    403    200     200  200
+desk list                      302      302   403    200    200     200  200
+desk list POST                 302      302   403    403    404     404  404
 channelaccess list             302      302   403    200    200     200  200
 channelaccess add              302      302   403    403    403     200  200
 channelaccess history          302      302   403    200    302     200  200
@@ -81,6 +159,7 @@ channelaccess change           302      302   403    200    302     200  200
 channelaccess change POST      302      302   403    403    302     200  200
 channelaccess bare             302      302   302    302    302     302  302
 """
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ROLES, *_ROWS = [line.split() for line in TABLE.strip().splitlines()]
 CELLS = {tuple(row[: -len(ROLES)]): [int(word) for word in row[-len(ROLES) :]] for row in _ROWS}
 SCREENS = [row for row in CELLS if row[-1] != "POST"]
@@ -115,7 +194,27 @@ def rows() -> dict[str, dict[str, int]]:
     Decision.objects.filter(pk=offers[1].decision_id).update(channel="other")
     made = [campaign(products["DT"], products["W1"], channels=[c]) for c in ("web", "other")]
     settings = [ChannelSettings.objects.create(channel=c) for c in ("web", "other")]
+    period = {"state": "DONE", "days": 1, "since": NOON, "until": NOON, "created_at": NOON}
+    results = {"shown": {}, "then": {}, "taken": {}, "nothing": {}, "refused": {}, "names": {},
+               "orders": 0, "offered": 0, "outside": 0, "unreadable": 0, "cut": False}  # fmt: skip
+    runs = [
+        BacktestRun.objects.create(channels=[c], results=results, **period)
+        for c in ("web", "other")
+    ]
+    asked = [
+        _experiment(channel, campaign(products["CA"], channels=[channel]))
+        for channel in ("web", "third")
+    ]
+    content = {"en": {"subject": "Hello", "blocks": [{"kind": "text", "text": "Hello"}]}}
+    message = MessageTemplate.objects.create(slug="hello", name="Hello", content=content)
+    journeys = [_journey("web"), _journey("other")]
+    passages = [_run(one) for one in journeys]
     return {
+        "messagetemplate": {"mine": message.pk, "foreign": message.pk},
+        "journey": {"mine": journeys[0].pk, "foreign": journeys[1].pk},
+        "journeyrun": {"mine": passages[0].pk, "foreign": passages[1].pk},
+        "experiment": {"mine": asked[0].pk, "foreign": asked[1].pk},
+        "backtestrun": {"mine": runs[0].pk, "foreign": runs[1].pk},
         "campaign": {"mine": made[0].pk, "foreign": made[1].pk},
         "offer": {"mine": offers[0].pk, "foreign": offers[1].pk},
         "offerevent": {
@@ -124,7 +223,40 @@ def rows() -> dict[str, dict[str, int]]:
         },
         "decision": {"mine": offers[0].decision_id, "foreign": offers[1].decision_id},
         "channelsettings": {"mine": settings[0].pk, "foreign": settings[1].pk},
+        "segment": dict.fromkeys(("mine", "foreign"), _segment().pk),
+        "desk": {"mine": 0, "foreign": 0},
+        "gatewayhealth": {"mine": 0, "foreign": 0},
+        "dailymetric": {"mine": 0, "foreign": 0},
     }
+
+
+def _segment() -> Segment:
+    tree = {"fact": "purchased", "op": "is", "value": True}
+    return Segment.objects.create(slug="paid", name="Paid", conditions=tree)
+
+
+def _experiment(slug: str, offered: Campaign) -> Experiment:
+    """A draft of two arms, with the campaign and without it."""
+    arms = [{"slug": slug, "weight": 5_000, "campaign": key, "overrides": {}}
+            for slug, key in (("control", None), ("b", offered.pk))]  # fmt: skip
+    sizes = {"metric": "REVENUE", "currency": "EUR", "base": "10", "smallest": "1"}
+    return experiments.save_draft(slug=slug, name=slug, arms=arms, **sizes)
+
+
+def _journey(channel: str) -> Journey:
+    steps = [StepDraft(name="end", kind="exit")]
+    values = {"slug": channel, "name": channel, "channels": [channel], "event": "order.placed"}
+    return journey_drafts.save(journey=None, values=values, steps=steps)
+
+
+def _run(journey: Journey) -> JourneyRun:
+    version = JourneyVersion.objects.create(
+        journey=journey, number=1, definition={"steps": {}}, sha256="x", published_at=NOON
+    )
+    return JourneyRun.objects.create(
+        journey=journey, version=version, customer_key="u:1", dedupe_key="x", step="end",
+        channel=journey.slug, since=NOON, entered_at=NOON, state="STUCK",
+    )  # fmt: skip
 
 
 @pytest.fixture
@@ -171,7 +303,18 @@ def test_who_may_what(model, rows, browsers) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["campaign", "offer", "offerevent", "decision", "channelsettings"]
+    "model",
+    [
+        "backtestrun",
+        "campaign",
+        "experiment",
+        "offer",
+        "offerevent",
+        "decision",
+        "channelsettings",
+        "journey",
+        "journeyrun",
+    ],
 )
 def test_what_is_of_another_channel_is_not_there(model, rows, browsers) -> None:
     """Status, address and words: nothing says whether a row is foreign or absent."""
@@ -210,6 +353,8 @@ LIST = "admin:upsell_campaign_changelist"
 ACTIONS = """
 duplicate                   no       no    no     no     yes     yes  yes
 withdraw_outstanding        no       no    no     no     yes     yes  yes
+archive                     no       no    no     no     yes     yes  yes
+unarchive                   no       no    no     no     yes     yes  yes
 export_json                 no       no    no     no     yes     yes  yes
 export_csv                  no       no    no     no     yes     yes  yes
 delete_selected             no       no    no     no     yes     yes  yes

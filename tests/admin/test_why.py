@@ -10,6 +10,7 @@ from django.utils import timezone
 from example_shop.models import CustomerGroup
 from tests import factories
 from tests.admin.screens import offered, url
+from tests.tables import unchanged
 from upsell.models import Campaign, Decision, Offer
 from upsell.services import campaigns, offering
 
@@ -179,3 +180,72 @@ def test_asking_decides_nothing(client, boss, shop):
 
     assert not Decision.objects.exists()
     assert not Offer.objects.exists()
+
+
+def test_a_campaign_is_tried_as_if_it_were_live(client, boss, shop):
+    factories.campaign(shop["DT"], shop["W1"], name="Live")
+    draft = factories.campaign(shop["CA"], shop["W1"], name="Draft", status="OFF", priority=90)
+    placed = offered(shop).order_ref
+
+    with unchanged():
+        response = asked(client, placed, **{"with": draft.pk})
+
+    told = outcomes(response)
+    assert (told["Draft"]["won"], told["Live"]["code"]) == (True, "outranked")
+    page = response.content.decode()
+    assert "It would be offered “Draft”." in page
+    assert "Taken as if it were live" in page
+    assert "In truth it would be offered nothing" not in page
+    assert response.context["draft"] == draft
+
+
+def test_what_is_not_live_can_be_chosen(client, boss, shop):
+    now = timezone.now()
+    factories.campaign(shop["DT"], name="Live")
+    factories.campaign(shop["DT"], name="Later", valid_from=now + timedelta(days=1))
+    factories.campaign(shop["DT"], name="Over", valid_until=now - timedelta(days=1))
+    factories.campaign(shop["DT"], name="Off", status="OFF")
+    factories.campaign(shop["DT"], name="Gone", status="OFF", archived=True)
+
+    shown = client.get(url("campaign_why")).context["drafts"]
+
+    assert {row.name for row in shown} == {"Later", "Over", "Off"}
+
+
+def test_the_form_of_a_campaign_leads_there(client, boss, shop):
+    made = factories.campaign(shop["DT"], shop["W1"], status="OFF", name="Draft")
+    form = client.get(url("campaign_change", made.pk)).content.decode()
+
+    assert f"{url('campaign_why')}?with={made.pk}" in form
+    page = client.get(url("campaign_why"), {"with": made.pk})
+    assert page.context["draft"] == made
+    assert f'<option value="{made.pk}" selected>Draft</option>' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    "typed", ["x", "-1", "0", "9" * 18, "9" * 30, "1 OR 1=1", "\x00", "²", "١", '"><b>']
+)
+def test_a_campaign_that_is_not_there_is_said_so(client, boss, shop, typed):
+    placed = factories.order(shop)
+
+    response = asked(client, placed.pk, **{"with": typed})
+
+    assert response.status_code == 200
+    assert "There is no campaign" in response.context["error"]
+    assert response.context["verdicts"] == []
+
+
+def test_limited_staff_try_their_own_campaigns_alone(client, signed_in, shop):
+    mine = factories.campaign(shop["DT"], shop["W1"], status="OFF")
+    foreign = factories.campaign(shop["DT"], status="OFF", channels=["other"], name="Foreign")
+    placed = factories.order(shop)
+    signed_in("simulate_campaign", channels=("web",))
+
+    refused = asked(client, placed.pk, **{"with": foreign.pk})
+    absent = asked(client, placed.pk, **{"with": 987654})
+
+    assert asked(client, placed.pk, **{"with": mine.pk}).context["winner"] is not None
+    assert "Foreign" not in refused.content.decode()
+    assert refused.context["error"].replace(str(foreign.pk), "") == absent.context["error"].replace(
+        "987654", ""
+    )

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 SHOP = {
     "MIDDLEWARE": ["example_shop.middleware.content_security_policy", *settings.MIDDLEWARE],
+    "UPSELL_BASE_URL": "https://shop.example",
     "UPSELL_TIME_BUDGET": timedelta(seconds=10),  # a machine with browsers on it is busy
 }
 _TELL_OF_VIOLATIONS = """

@@ -8,11 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import override_settings
 from pytest_django.live_server_helper import LiveServer
 
 from example_shop.models import Product
+from tests import factories
+from tests.browser import admin_pages
 from tests.browser.shopper import Shopper
 
 try:
@@ -56,6 +59,7 @@ SHOP = {
     "UPSELL_GATEWAYS": {
         "card": "example_shop.payments.CardGateway",
         "invoice": "example_shop.payments.InvoiceGateway",
+        "payfriend": "example_shop.payfriend.gateway.PayfriendGateway",
     },
     "UPSELL_TIME_BUDGET": timedelta(seconds=10),  # a machine with browsers on it is busy
     "UPSELL_TERMS_URL": "/terms/",
@@ -133,3 +137,32 @@ def shopper(chromium, server, products):
 @pytest.fixture(scope="package")
 def axe():
     return Axe()
+
+
+@pytest.fixture(scope="module")
+def address(django_db_setup):
+    with override_settings(**admin_pages.SHOP):
+        running = LiveServer("127.0.0.1")
+        yield running.url
+        running.stop()
+
+
+@pytest.fixture
+def shop(chromium, address, transactional_db):
+    return factories.catalogue()
+
+
+@pytest.fixture
+def staff(chromium, address, shop):
+    """Make a window of somebody who may do everything; each must leave a clean console."""
+    boss = User.objects.create_superuser("boss", "boss@example.org", "x")
+    made: list[admin_pages.Staff] = []
+
+    def arrives(**options) -> admin_pages.Staff:
+        made.append(admin_pages.Staff(chromium, address, boss, **options))
+        return made[-1]
+
+    yield arrives
+    for one in made:
+        one.leaves()
+    assert [line for one in made for line in one.complaints] == []

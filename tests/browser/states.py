@@ -10,7 +10,7 @@ from django.utils import timezone
 from example_shop import orders
 from example_shop.models import Product
 from tests.browser.shopper import Shopper
-from upsell.models import Offer
+from upsell.models import ChannelSettings, Offer
 from upsell.models.tokens import offer_token, undo_token
 
 
@@ -67,6 +67,15 @@ def challenge(shopper: Shopper) -> None:
     shopper.buys("cam", card="card_challenge")
     shopper.thanks()
     shopper.accepts()
+
+
+def approval(shopper: Shopper) -> None:
+    shopper.buys("cam", payment_method="payfriend")
+    shopper.thanks()
+    shopper.accepts()
+    shopper.page.get_by_role("button", name="Approve payment").wait_for()
+    newest = Offer.objects.latest("pk")
+    shopper.opens(f"/upsell/offers/{offer_token(newest)}/")
 
 
 def refused(shopper: Shopper) -> None:
@@ -149,6 +158,27 @@ def order_cancelled(shopper: Shopper) -> None:
     shopper.page.reload()
 
 
+def asks(shopper: Shopper) -> None:
+    """Have the shop ask how it was."""
+    ChannelSettings.objects.create(channel="", ask_satisfaction=True)
+
+
+def accepted_and_asked(shopper: Shopper) -> None:
+    asks(shopper)
+    accepted(shopper)
+
+
+def declined_and_asked(shopper: Shopper) -> None:
+    asks(shopper)
+    declined(shopper)
+
+
+def rated(shopper: Shopper) -> None:
+    accepted_and_asked(shopper)
+    shopper.page.get_by_label("4, good").check()
+    shopper.presses("Send my answer")
+
+
 STATES: dict[str, Callable[[Shopper], None]] = {
     "open, cross-sell": cross_sell,
     "open, upsell": upsell,
@@ -162,7 +192,11 @@ STATES: dict[str, Callable[[Shopper], None]] = {
     "too late to undo": too_late_to_undo,
     "order cancelled": order_cancelled,
     "declined": declined,
+    "accepted, and asked how it was": accepted_and_asked,
+    "declined, and asked how it was": declined_and_asked,
+    "told how it was": rated,
     "the bank asks": challenge,
+    "a provider asks for approval": approval,
     "card refused": refused,
     "card refused twice": refused_twice,
     "being confirmed": confirming,

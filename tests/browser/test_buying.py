@@ -270,3 +270,29 @@ def test_a_strict_policy_hears_of_what_is_inline(shopper):
 
     assert [line for line in buyer.complaints if "policy:" in line]
     buyer.complaints.clear()
+
+
+@WITH_AND_WITHOUT
+def test_how_it_was_is_said_and_changed_with_keys_alone(shopper, gateway, script):
+    buyer = shopper(script=script)
+    states.accepted_and_asked(buyer)
+    page = buyer.page
+    buyer.offer.get_by_role(
+        "group", name="How did you like the way we made you this offer?"
+    ).wait_for()
+
+    page.get_by_label("1, very poor").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    thanks = page.get_by_text("Thank you. You said: 4, good.")
+    thanks.wait_for()
+    assert thanks.evaluate("told => told === document.activeElement"), "it has the focus"
+
+    page.get_by_text("Change my answer").press("Enter")
+    page.get_by_label("5, very good").check()
+    buyer.presses("Send my answer")
+
+    page.get_by_text("Thank you. You said: 5, very good.").wait_for()
+    assert charges(buyer, gateway) == [Decimal("240")], "nothing else was pressed"

@@ -205,6 +205,17 @@ def test_the_gateway_of_the_page_tells_refunds_apart(provider, trouble, state):
     assert gateway.refund("pay_1", Decimal("12.00"), "EUR", "ups-2").state is state
 
 
+def test_the_worked_example_is_the_file_that_the_example_shop_runs():
+    (block,) = [
+        block
+        for block in blocks(DOCS / "how-to" / "payment-gateway.md")
+        if block.caption.startswith("example_shop/")
+    ]
+
+    assert block.text == (ROOT / block.caption).read_text()
+    assert len([line for line in block.text.splitlines() if line.strip()]) <= 65
+
+
 def test_a_log_without_tokens_keeps_the_rest_of_the_line():
     redact = made("how-to/production.md", "redact")["WithoutTokens"]()
     token = "x" * 43

@@ -13,7 +13,12 @@ from django.dispatch import Signal
 from tests.docs.pages import DOCS, ROOT, cells, first_cells
 from upsell import conf, hooks, ports, signals, urls, views
 from upsell.engine import states
+from upsell.engine.blocks import BlockKind
 from upsell.engine.campaigns import Reason
+from upsell.engine.facts import OURS
+from upsell.engine.metrics import COLUMNS, FIGURES
+from upsell.engine.variables import ITEM, LINKS, PATTERNS, SINGLE, SUGGESTION
+from upsell.presenting import metrics
 from upsell.presenting.reasons import in_words
 
 REFERENCE = DOCS / "reference"
@@ -35,7 +40,10 @@ def written(default: object) -> str:
                 return f"timedelta({name}={count})"
     if isinstance(default, tuple):
         return f"({', '.join(map(written, default))})"
-    return '""' if default == "" else str(default)
+    if isinstance(default, dict):
+        rows = (f"{written(name)}: {written(value)}" for name, value in default.items())
+        return f"{{{', '.join(rows)}}}"
+    return f'"{default}"' if isinstance(default, str) else str(default)
 
 
 def test_every_setting_is_explained():
@@ -58,6 +66,13 @@ def test_reasons_are_the_engines_in_its_order_and_the_admins_words():
     assert {code: words for code, (words,) in told.items()} == {
         reason.value: in_words(reason.value) for reason in Reason
     }
+
+
+def test_metrics_are_the_engines_in_the_dashboards_words():
+    told = cells(REFERENCE / "metrics.md")
+
+    assert set(metrics.WORDS) == {*COLUMNS, *FIGURES}
+    assert told == {name: [row.title, row.definition] for name, row in metrics.WORDS.items()}
 
 
 def test_the_state_table_is_the_engines():
@@ -192,3 +207,40 @@ def test_every_model_has_its_row():
 def before_the_states() -> str:
     """Return the page on models up to its first heading."""
     return (REFERENCE / "models-and-states.md").read_text().split("\n## ", 1)[0]
+
+
+def test_facts_are_those_of_the_code_with_what_they_are_asked_by():
+    told = cells(REFERENCE / "facts.md")
+
+    assert {name: told.get(name) for name in OURS} == {
+        name: [
+            spec.type.value,
+            ", ".join(f"**`{arg}`**" if arg in spec.needs else f"`{arg}`" for arg in spec.args),
+            spec.label,
+        ]
+        for name, spec in OURS.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("heading", "names"),
+    [
+        ("Names", SINGLE),
+        ("Items", ITEM),
+        ("Suggestions", SUGGESTION),
+        ("With a part of your own", PATTERNS),
+    ],
+)
+def test_variables_of_messages_are_the_closed_table(heading, names):
+    section = headed(REFERENCE / "variables.md", heading)
+    told = re.findall(r"^\| `([^`]+)` \| (.+) \|$", section, re.MULTILINE)
+
+    assert dict(told) == dict(names)
+
+
+def test_links_and_blocks_of_messages_are_all_told():
+    links = headed(REFERENCE / "variables.md", "Links")
+    blocks = headed(DOCS / "how-to" / "messages.md", "Blocks")
+
+    assert re.findall(r"^\| `([^`]+)` \|$", links, re.MULTILINE) == list(LINKS)
+    assert re.findall(r"^\| `([a-z_]+)` \|", blocks, re.MULTILINE) == list(BlockKind)

@@ -74,6 +74,7 @@ EVERYTHING = CampaignSpec(
     stock=StockPolicy.BACKORDER,
     documents=DocumentPolicy.SKIP_IF_INVOICED,
     allow_below_cost=True,
+    weight=3,
 )
 
 

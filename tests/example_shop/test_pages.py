@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from example_shop.models import Order, Product
+from tests import factories
 from tests.example_shop.shop import bought, put
+from upsell.models import KeyLink
 
 pytestmark = pytest.mark.django_db
 
@@ -216,3 +221,28 @@ def test_putting_the_same_product_in_again_adds_to_it(client, shop):
         client.post("/basket/change/", {"product": product.pk, "quantity": 2, "add": "1"})
 
     assert client.session["basket"] == {str(shop["soft"].pk): 4}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("bought", "links"),
+    [
+        pytest.param([], [], id="never a guest: nothing to say"),
+        pytest.param(["guest"], [("e:", "u:")], id="a guest first"),
+        pytest.param(["account", "guest"], [("u:", "e:")], id="the account first"),
+        pytest.param(["guest", "account"], [("e:", "u:")], id="a guest before the account"),
+    ],
+)
+def test_who_signs_in_is_one_buyer_with_the_guest_of_that_address(client, bought, links):
+    products = factories.catalogue()
+    user = get_user_model().objects.create_user("mara", "Mara@example.org", "secret")
+    for day, who in enumerate(bought):
+        factories.order(products, email="mara@example.org",
+                        user=user if who == "account" else None,
+                        placed_at=timezone.now() + timedelta(days=day))  # fmt: skip
+
+    for _twice in range(2):
+        client.post("/login/", {"username": "mara", "password": "secret"})
+
+    rows = KeyLink.objects.values_list("old", "new")
+    assert [(old[:2], new[:2]) for old, new in rows] == links

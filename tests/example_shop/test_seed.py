@@ -12,7 +12,7 @@ from example_shop.models import Order
 from example_shop.seeding.campaigns import CAMPAIGNS
 from tests.example_shop.shop import bought, put
 from upsell import hooks
-from upsell.models import Campaign, ChannelAccess, Offer
+from upsell.models import Campaign, ChannelAccess, Experiment, Offer
 
 pytestmark = pytest.mark.django_db
 
@@ -44,6 +44,14 @@ def test_past_orders_add_up():
     for order in Order.objects.prefetch_related("lines", "payments"):
         assert order.total_gross == sum(line.total_gross for line in order.lines.all())
         assert order.paid == bool(order.payments.all())
+
+
+def test_one_experiment_runs_however_often_the_shop_is_seeded():
+    for _twice in range(2):
+        call_command("seed_shop", "--orders", "0", verbosity=0)
+
+    row = Experiment.objects.get()
+    assert (row.slug, row.state, row.phases.count()) == ("whisk-words", "RUNNING", 1)
 
 
 def test_the_demonstration_answers_some_offers_by_real_requests():

@@ -67,7 +67,7 @@ class Browser:
     def get(self, path: str) -> Page:
         return self._ask("GET", path)
 
-    def press(self, name: str, **values: str) -> Page:
+    def press(self, name: str, /, **values: str) -> Page:
         """Press a button of the page as it was when it came; ``name`` ends its address."""
         action = self.page.address(name)
         assert action, f"no {name!r} on {self.page.path} ({self.page.code}, {self.page.state!r})"

@@ -17,14 +17,26 @@ def told() -> datetime:
 
 def set_to(*, minutes: float = 0, seconds: float = 0) -> None:
     """Set the clock to so long after noon."""
-    _file().write_text((NOON + timedelta(minutes=minutes, seconds=seconds)).isoformat())
+    _tell(NOON + timedelta(minutes=minutes, seconds=seconds))
 
 
 def half_minutes(*, minutes: float) -> Iterator[None]:
     """Let so many minutes pass, half a one at a time, as a scheduler sees them."""
     for _ in range(int(minutes * 2)):
-        _file().write_text((told() + timedelta(seconds=30)).isoformat())
+        pass_by(timedelta(seconds=30))
         yield
+
+
+def pass_by(time: timedelta) -> None:
+    """Let so much time pass."""
+    _tell(told() + time)
+
+
+def _tell(time: datetime) -> None:
+    """Write it whole: other processes read it at any moment."""
+    written = _file().with_suffix(".next")
+    written.write_text(time.isoformat())
+    written.replace(_file())
 
 
 def _file() -> Path:

@@ -5,12 +5,16 @@ Each fault is arranged in the server's own process, and nowhere in our own code.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from django.conf import settings
+from django.core.mail.backends.smtp import EmailBackend
 from django.core.signals import request_finished
 from django.db import OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,13 +23,17 @@ from django.db.backends.signals import connection_created
 from example_shop.models import Product
 from example_shop.payments import CardGateway
 from upsell import conf
+from upsell.contrib.stripe import webhooks
+from upsell.media.webhook import Webhooks
 from upsell.models import Offer
 from upsell.models.tokens import hashed
 from upsell.ports import ChargeRequest, Refused
-from upsell.services import accepting
+from upsell.services import accepting, journey_running, journey_sending, running
 
 if TYPE_CHECKING:
     from tests.flow.killed import Life
+
+REPORTS_SECRET = "whsec_of_the_tests"
 
 
 def unreachable(life: Life) -> None:
@@ -46,6 +54,18 @@ def hangs_before(life: Life) -> None:
 def hangs_after(life: Life) -> None:
     """The provider charges, and keeps us waiting for its answer until the test says go on."""
     charging(after=life.wait)
+
+
+def hangs_for_good(life: Life) -> None:
+    """The provider keeps everybody waiting who asks it (F27); the first one is told of."""
+    first = iter([True])
+
+    def hang() -> None:
+        if next(first, False):
+            life.tell("waits")
+        threading.Event().wait()
+
+    charging(before=hang)
 
 
 def database_down(life: Life) -> None:
@@ -116,12 +136,68 @@ def careless(life: Life) -> None:
     accepting.accept = accept
 
 
+def hears_reports(life: Life) -> None:
+    """No fault: the provider's reports come as Stripe's do, signed with ``REPORTS_SECRET``."""
+    settings.UPSELL_STRIPE_WEBHOOK_SECRETS = [REPORTS_SECRET]
+    CardGateway.parse_webhook = lambda self, request: webhooks.parsed(request)
+
+
 def refuse_to_apply(self: Any, change: Any, quote: Any, hold: str = "") -> NoReturn:
     """Stand in for ``Shop.apply``."""
     raise Refused("order_released", "packed a second ago")
 
 
+def dies_before_posting(life: Life) -> None:
+    """SIGKILL of a sender that has claimed a webhook, and posted nothing."""
+    posting(before=dies)
+
+
+def dies_after_posting(life: Life) -> None:
+    """SIGKILL of a sender that heard that its webhook was taken, and noted nothing of it."""
+    posting(after=dies)
+
+
+def only_journeys(life: Life) -> None:
+    """Count the steps of a round from where runs move; to hand a mail over is a step as well."""
+    life.around(EmailBackend, "send_messages", "mail")
+    beat, advance = running.beat, journey_running.advance_due
+
+    def begins() -> None:
+        life.counts(from_here=False)
+        beat()
+
+    def moves() -> int:
+        life.counts(from_here=True)
+        return advance()
+
+    running.beat, journey_running.advance_due = begins, moves
+
+
+def nothing_is_committed_before_the_mail(life: Life) -> None:
+    """The control: SENDING is not committed, so that who dies leaves the message as it was."""
+    only_journeys(life)
+    journey_sending._last_look = lambda message, now: True
+
+
 # ------------------------------------------------------------------ how
+
+
+def dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def posting(
+    *, before: Callable[[], object] = lambda: None, after: Callable[[], object] = lambda: None
+) -> None:
+    """Do something before a webhook is posted, or after it was taken."""
+    original = Webhooks.post
+
+    def post(self: Webhooks, url: str, **options: Any) -> None:
+        before()
+        original(self, url, **options)
+        after()
+
+    Webhooks.post = post
 
 
 def raising(error: type[Exception]) -> Callable[[], NoReturn]:

@@ -19,6 +19,7 @@ from django.core.mail import EmailMessage
 from django.core.management import call_command
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler, WSGIServer
 from django.core.wsgi import get_wsgi_application
+from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
@@ -34,10 +35,12 @@ ASKED = ("charge", "refund", "find", "resume", "cancel")
 class Life:
     """One process: its steps count from when it is ready, and it dies at one of them."""
 
-    def __init__(self, told: Connection, *, deadly: int, crowd: int) -> None:
+    def __init__(
+        self, told: Connection, *, deadly: int, stop: int, silent: bool, crowd: int
+    ) -> None:
         self.crowd = threading.Barrier(crowd, timeout=PATIENCE)
         self._told = told
-        self._deadly = deadly
+        self._deadly, self._stop, self._silent = deadly, stop, silent
         self._lock = threading.Lock()
         self._steps: int | None = None
 
@@ -51,19 +54,26 @@ class Life:
         self.tell("ready", value)
         self._steps = 0
 
+    def counts(self, *, from_here: bool) -> None:
+        """Count steps anew from here; or none from here on."""
+        self._steps = 0 if from_here else None
+
     def wait(self) -> None:
         """Stand still until the test says go on."""
         self.tell("waits")
         self._told.recv()
 
     def step(self, name: str) -> None:
-        """Count, and die at the chosen one: no clean-up, no rollback, as on a power cut."""
+        """Count; die at the chosen one, no clean-up, no rollback, as on a power cut; or wait."""
         if self._steps is None:
             return
-        self.tell("step", name)
+        if not self._silent:
+            self.tell("step", name)
         self._steps += 1
         if self._steps == self._deadly:
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._steps == self._stop:
+            self.wait()
 
     def around(self, owner: type, method: str, name: str) -> None:
         """Make a step of the moment before a method, and one of the moment after."""
@@ -112,16 +122,24 @@ def _begun(
     told: Connection,
     *,
     deadly: int = 0,
+    stop: int = 0,
+    silent: bool = False,
     crowd: int = 1,
     fault: Callable[[Life], None] | None = None,
+    database: Mapping[str, object] | None = None,
     environment: Mapping[str, str],
     taken: Mapping[str, object],
 ) -> Life:
-    """Take over the test's environment and settings, arrange the fault, and make the steps."""
+    """Take over the test's environment and settings, arrange the fault, and make the steps.
+
+    A ``silent`` one tells no step: nobody has to listen to it for as long as it lives.
+    ``database`` names another way to the same database: HOST, PORT, USER.
+    """
     os.environ.update(environment)
     for name, value in taken.items():
         setattr(settings, name, value)
-    life = Life(told, deadly=deadly, crowd=crowd)
+    connection.settings_dict.update(database or {})
+    life = Life(told, deadly=deadly, stop=stop, silent=silent, crowd=crowd)
     if fault is not None:
         fault(life)
     connection_created.connect(life.around_writes, weak=False)

@@ -13,6 +13,7 @@ import django
 from django.conf import settings
 
 from tests.flow import killed
+from tests.flow.mailing import mails_over
 
 PATIENCE = 30
 """Seconds after which a process that tells nothing fails the test."""
@@ -30,7 +31,15 @@ def mails_in(folder: Path) -> dict[str, Any]:
     return {"EMAIL_BACKEND": backend, "EMAIL_FILE_PATH": folder}
 
 
-TAKEN = ("UPSELL_CLOCK", "UPSELL_FULFILMENT_HOLD", *mails_in(Path()))
+TAKEN = (
+    "UPSELL_BASE_URL",
+    "UPSELL_CLOCK",
+    "UPSELL_FULFILMENT_HOLD",
+    "UPSELL_WEBHOOKS",
+    "UPSELL_WEBHOOK_PRIVATE_HOSTS",
+    *mails_in(Path()),
+    *mails_over(0),
+)
 """The settings that a process takes over from the test that starts it."""
 
 

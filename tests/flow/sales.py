@@ -94,6 +94,14 @@ def undoes(sale: Sale, shop: Started) -> Page:
     return sale.buyer.press("undo")
 
 
+def withdraws(sale: Sale, shop: Started) -> Page:
+    """Withdraw from what was added: state it, and confirm."""
+    sale.buyer.port = shop.port
+    sale.buyer.get(f"/order/{sale.placed.pk}/withdraw/")
+    sale.buyer.press("withdraw", name="Ada", do="state")
+    return sale.buyer.press("withdraw", do="confirm")
+
+
 def killed(act: Callable[[Sale, Started], object], sale: Sale, step: int, **options: Any) -> None:
     """Let a buyer do something at a server that dies at a step of it."""
     with server(deadly=step, **options) as shop, suppress(OSError, HTTPException):

@@ -11,7 +11,13 @@ from django.utils import timezone
 
 from example_shop.models import Order, OrderLine, Payment, Product
 from tests.factories import campaign, catalogue, order
-from upsell.exceptions import ChargeDeclined, OfferNotAcceptable, OfferNotFound
+from upsell.exceptions import (
+    ChargeDeclined,
+    NotFound,
+    OfferNotAcceptable,
+    OfferNotFound,
+    Refused,
+)
 from upsell.models import Acceptance, Attempt, Offer, OfferEvent, Refund
 from upsell.models.tokens import offer_token, undo_token
 from upsell.services import (
@@ -321,8 +327,11 @@ def test_f30_another_amount_than_asked_is_never_accepted(gateway):
 
     offer = accept(offered(placed))
 
-    assert offer.state == "NEEDS_ATTENTION"
-    assert shape(placed)["lines"] == before["lines"]
+    offer.refresh_from_db()
+    assert (offer.state, offer.failure_code) == ("FAILED", "amount_mismatch")
+    assert [row.amount for row in Refund.objects.all()] == [25]
+    assert gateway.charged(str(placed.pk)) == 0
+    assert shape(placed) == before
 
 
 def test_a42_who_only_holds_the_link_cannot_charge_a_saved_card(gateway):
@@ -510,3 +519,33 @@ def test_a_gateway_that_raises_at_a_refund_is_asked_again(gateway, monkeypatch):
 
     assert Refund.objects.get().state == "DONE"
     assert gateway.charged(offer.order_ref) == 0
+
+
+@pytest.mark.parametrize(
+    ("refuses", "code", "state"),
+    [
+        pytest.param(NotFound("no product 7"), "product_unavailable", "FAILED", id="deleted"),
+        pytest.param(Refused("out_of_stock"), "out_of_stock", "FAILED", id="sold out"),
+        pytest.param(Refused("order_changed"), "order_changed", "SHOWN", id="a line changed"),
+    ],
+)
+def test_what_the_shop_will_not_quote_is_refused_by_its_reason(
+    refuses, code, state, gateway, monkeypatch
+):
+    products = catalogue()
+    campaign(products["CA"])
+    placed = order(products)
+    before, offer = shape(placed), offered(placed)
+
+    def refused(self, change):
+        raise refuses
+
+    monkeypatch.setattr("example_shop.adapter.ExampleShop.quote", refused)
+
+    with pytest.raises(OfferNotAcceptable) as answer:
+        accept(offer)
+
+    offer.refresh_from_db()
+    assert (answer.value.code, offer.state) == (code, state)
+    assert shape(placed) == before
+    assert gateway.charged(str(placed.pk)) == 0

@@ -8,17 +8,36 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from upsell import conf
+from upsell import conf, hooks
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable
-from upsell.models import Acceptance, Attempt, Campaign, CampaignTrigger, Offer, Refund
+from upsell.models import (
+    Acceptance,
+    Attempt,
+    Campaign,
+    CampaignTrigger,
+    GatewayHealth,
+    Offer,
+    OutboxMessage,
+    Refund,
+)
 from upsell.models.tokens import offer_token
 from upsell.ports import ChargeResult, ChargeState, Refused
-from upsell.services import accepting, fulfilling, offering, reconciling, revoking, undoing
+from upsell.services import (
+    accepting,
+    attending,
+    fulfilling,
+    mirroring,
+    offering,
+    reconciling,
+    revoking,
+    undoing,
+)
 from upsell.testing.fakes import FakeGateway, FakeShop
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
 
 CALLS = ("order", "quote", "hold", "release", "apply", "revert", "record_payment")
+CALLS += ("withdrawal_until", "withdrawal_made")
 ANSWERING = ("charge", "refund")
 
 
@@ -121,7 +140,7 @@ def reconciled(shop, paid) -> Offer:
     for seconds in (31, 95, 301):
         reconciling.reconcile(now=timezone.now() + timedelta(seconds=seconds))
     offer = Offer.objects.get()
-    order = shop.orders[offer.order_ref]
+    order = shop.placed[offer.order_ref]
     live = Acceptance.objects.filter(reversed_at=None).count()
     assert order.total.gross - 600 == paid.taken(order.ref), "collected is what the order grew by"
     assert (offer.state == "ACCEPTED") == (live == 1) == (order.total.gross > 600)
@@ -139,12 +158,12 @@ def test_an_upsell_is_accepted_and_undone(shop, paid):
     offer = offered(shop)
 
     assert accept(offer).state == "ACCEPTED"
-    changed = shop.orders[offer.order_ref]
+    changed = shop.placed[offer.order_ref]
     assert ([row.product.ref for row in changed.lines], changed.total.gross) == (["smart"], 840)
     assert paid.taken(offer.order_ref) == 240
 
     assert undo(offer).state == "REVERSED"
-    back = shop.orders[offer.order_ref]
+    back = shop.placed[offer.order_ref]
     assert ([row.product.ref for row in back.lines], back.total.gross) == (["washer"], 600)
     assert paid.taken(offer.order_ref) == 0
     assert shop.stock == {"washer": 10, "smart": 1, "case": 1}
@@ -206,6 +225,60 @@ def test_after_an_hour_of_silence_staff_are_asked(shop, paid, monkeypatch):
         reconciling.reconcile(now=timezone.now() + timedelta(seconds=seconds))
 
     assert Offer.objects.get().state == "NEEDS_ATTENTION"
+
+
+@pytest.mark.parametrize("applies", [False, True], ids=["not changed", "changed"])
+def test_after_an_hour_of_silence_staff_give_the_money_back(applies, shop, paid, monkeypatch):
+    """Whether the shop changed the order, it does not say; what it changed is changed back."""
+    campaign("case")
+    offer = offered(shop)
+
+    def silent(*args, **kwargs):
+        if applies:
+            FakeShop.apply(shop, *args, **kwargs)
+        raise ConnectionError("no route")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop, "apply", silent)
+        accept(offer)
+        for seconds in (31, 91, 301, 901, 3601):
+            reconciling.reconcile(now=timezone.now() + timedelta(seconds=seconds))
+        assert attending.give_back(offer_id=offer.pk, actor="staff:1").outcome == "unknown"
+        assert Refund.objects.count() == 0
+
+    reconciling.reconcile(now=timezone.now() + timedelta(seconds=4600))
+
+    assert reconciled(shop, paid).state == "FAILED"
+
+
+@pytest.mark.parametrize("before", ["mirror", "apply"])
+def test_given_back_by_staff_while_the_shop_is_asked(before, shop, paid, monkeypatch):
+    """One read that it was paid; then the other gives it back; then the first changes the order."""
+    campaign("case")
+    offer = offered(shop)
+    with monkeypatch.context() as patched:
+        patched.setattr(paid, "charge", lambda request: lost(FakeGateway.charge(paid, request)))
+        patched.setattr(paid, "find", lambda *args: lost(None))
+        accept(offer)
+        reconciling.reconcile(now=timezone.now() + timedelta(seconds=3601))
+    GatewayHealth.objects.update(open_until=None)
+    assert Offer.objects.get().state == "NEEDS_ATTENTION"
+    owner = {"mirror": mirroring, "apply": shop}[before]
+    original = getattr(owner, before)
+
+    def meanwhile(*args, **kwargs):
+        monkeypatch.undo()
+        attending.give_back(offer_id=offer.pk, actor="staff:2")
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(owner, before, meanwhile)
+    attending.ask_again(offer_id=offer.pk, actor="staff:1")
+
+    assert reconciled(shop, paid).state == "FAILED"
+
+
+def lost(_answer: object) -> ChargeResult:
+    return ChargeResult(state=ChargeState.UNKNOWN)
 
 
 def test_withdrawn_while_the_shop_is_asked_is_given_back(shop, paid, monkeypatch):
@@ -310,3 +383,61 @@ def test_a_shop_that_cannot_be_reached_keeps_no_refund_waiting(shop, paid, monke
         assert reconciling.reconcile() == {"error": 1}
 
     assert reconciled(shop, paid).state == "REVERSED"
+
+
+# ------------------------------------------------------------------ withdrawing
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["not packed", "packed"])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("call", range(1, 6))
+def test_killed_at_a_call_of_the_shop_while_withdrawing(shop, paid, call, after, packed):
+    campaign("case")
+    offer = accept(offered(shop))
+    shop.change_order(offer.order_ref, released=packed)
+    shop.begin(call, after)
+
+    with pytest.raises(Killed):
+        hooks.withdraw(order_ref=offer.order_ref, statement="I withdraw.")
+    shop.begin()
+    reconciling.reconcile(now=timezone.now() + timedelta(minutes=2))
+    hooks.withdraw(order_ref=offer.order_ref, statement="I withdraw.")
+
+    offer.refresh_from_db()
+    assert offer.state == "REVERSED"
+    assert paid.taken(offer.order_ref) == 0
+    assert Refund.objects.get().state == "DONE"
+    made = hooks.withdrawal_of(order_ref=offer.order_ref)
+    assert (made.put_back, made.statement) == (not packed, "I withdraw.")
+    assert list(shop.withdrawals.values()) == ([0] if packed else [])
+    assert OutboxMessage.objects.filter(kind="WITHDRAWAL").count() == 1
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["not packed", "packed"])
+def test_not_killed_a_withdrawal_makes_just_these_calls(shop, paid, packed):
+    campaign("case")
+    offer = accept(offered(shop))
+    shop.change_order(offer.order_ref, released=packed)
+    shop.begin()
+
+    hooks.withdraw(order_ref=offer.order_ref, statement="I withdraw.")
+
+    assert shop.count == 5
+
+
+def test_a_shop_that_does_not_answer_a_withdrawal_is_asked_again(shop, paid, monkeypatch):
+    """The statement stands from the moment it was made."""
+    campaign("case")
+    offer = accept(offered(shop))
+    shop.change_order(offer.order_ref, released=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(Elsewhere, "withdrawal_made", lambda *_: 1 / 0)
+        made = hooks.withdraw(order_ref=offer.order_ref, statement="I withdraw.")
+        reconciling.reconcile()
+    offer.refresh_from_db()
+    assert (offer.state, made.ours) == ("ACCEPTED", 0)
+
+    reconciling.reconcile()
+    offer.refresh_from_db()
+    assert offer.state == "REVERSED"
+    assert hooks.withdrawal_of(order_ref=offer.order_ref).made_at == made.made_at

@@ -91,8 +91,21 @@ def test_f30_a_provider_that_charges_another_amount_is_never_believed(noon, gate
     page = accepted(sale)
     reconcile(minutes=5)
 
+    assert page.state == looked_at(sale).state == "failed"
+    assert "goes back to you" in page.text
+    assert (sale.offer.state, sale.offer.failure_code) == ("FAILED", "amount_mismatch")
+    assert gateway.charged(str(sale.placed.pk)) == 0
+    is_whole(sale, live=False)
+
+
+def test_f30_what_does_not_go_back_by_itself_waits_for_staff(noon, gateway):
+    sale = sold(offered("CROSS_SELL"), card="card_wrong_amount_kept")
+
+    page = accepted(sale)
+    reconcile(minutes=5)
+
     assert page.state == looked_at(sale).state == "confirming"
-    assert sale.offer.state == "NEEDS_ATTENTION"
+    assert (sale.offer.state, sale.offer.failure_code) == ("NEEDS_ATTENTION", "refund_refused")
     assert gateway.charged(str(sale.placed.pk)) == 25
     assert Order.objects.get().total_gross == 600
     assert OrderLine.objects.count() == 1

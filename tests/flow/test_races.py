@@ -20,7 +20,7 @@ from django.utils import timezone
 from example_shop import orders
 from example_shop.models import Order, OrderLine, Product
 from tests.factories import campaign, catalogue, order
-from upsell import snapshots
+from upsell import hooks, snapshots
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable
 from upsell.models import Acceptance, Attempt, Campaign, Decision, Offer, OfferEvent, Refund
 from upsell.models.tokens import offer_token, undo_token
@@ -220,6 +220,10 @@ class Promised:
 
     def is_cancelled(self) -> None:
         orders.cancel(self.placed.pk)
+
+    def is_withdrawn_from(self) -> Offer:
+        hooks.withdraw(order_ref=str(self.placed.pk), statement="I withdraw.")
+        return Offer.objects.get(pk=self.offer.pk)
 
     def is_undone(self) -> Offer:
         return undoing.undo(token=undo_token(self.offer), trusted=False)
@@ -504,6 +508,38 @@ def test_control_undone_and_cancelled_one_unit_comes_back_twice(accepted, withou
     assert stock() == 21, "twenty were ever there"
 
 
+def test_withdrawn_from_while_it_is_undone_it_is_given_back_once(accepted):
+    outcomes = together(accepted.is_withdrawn_from, accepted.is_undone)
+
+    assert outcomes in (["REVERSED", "REVERSED"], ["revoked", "REVERSED"])
+    assert accepted.events("REVERSED") == Refund.objects.count() == 1
+    assert (accepted.charged, accepted.grew_by, accepted.lines) == (0, 0, 0)
+    assert stock() == 20
+    assert broken() == set()
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["not packed", "packed"])
+def test_two_withdrawals_give_back_once(accepted, packed):
+    Order.objects.update(released=packed)
+
+    outcomes = together(accepted.is_withdrawn_from, accepted.is_withdrawn_from)
+
+    assert outcomes == ["REVERSED", "REVERSED"]
+    assert accepted.events("REVERSED") == Refund.objects.count() == 1
+    assert accepted.charged == 0
+    assert stock() == (19 if packed else 20)
+    assert broken() == set()
+
+
+def test_control_withdrawn_from_and_undone_one_unit_comes_back_twice(accepted, without):
+    without(LOCK, CONDITION)
+
+    behind(accepted.is_withdrawn_from, accepted.is_undone)
+
+    assert accepted.events("REVERSED") == 2
+    assert stock() == 21, "twenty were ever there"
+
+
 # ------------------------------------------------------------------ sweeps and answers of the bank
 
 
@@ -602,7 +638,8 @@ def test_control_two_first_views_make_two_offers(placed, without_uniqueness):
     assert broken() == {"I1"}
 
 
-def test_twelve_buyers_of_five_units_are_five_sales_and_seven_apologies(gateway):
+def test_twelve_buyers_of_five_units_are_five_sales_and_seven_apologies(gateway, settings):
+    settings.UPSELL_GATEWAY_CONCURRENCY = 12  # five pay at once; with four places one is put off
     products = catalogue()
     Product.objects.filter(sku="CA").update(stock=5)
     campaign(products["CA"])

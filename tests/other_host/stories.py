@@ -224,7 +224,7 @@ def test_f13_a_form_without_its_secret_leads_back_under_the_mount(lamp):
     "where",
     ["upsell.services.offering.decide", "upsell.services.offering._write_offer",
      "upsell.services.offering.quote_row", "upsell.presenting.offers.copy_for",
-     "upsell.queries.version_and_seen"],
+     "upsell.queries.look"],
 )  # fmt: skip
 def test_f3_an_error_of_ours_leaves_the_host_s_transaction_whole(where, lamp, monkeypatch, caplog):
     """The page is whole, what the host wrote before and after is kept, and one line says why."""
@@ -415,7 +415,7 @@ def test_staff_of_another_user_model_write_campaigns(office, boss, lamp):
         "name": "Bulb", "slug": "bulb", "status": "OFF", "kind": "CROSS_SELL", "match": "ANY",
         "offer_by": "PRODUCT", "product_ref": campaign.product_ref, "channels": ["boutique"],
         "rule": "LIST", "percent": "0", "quantity_rule": "FIXED", "quantity": "1",
-        "shipping": "FREE", "documents": "ADD_AND_NOTIFY", "priority": "1000",
+        "shipping": "FREE", "documents": "ADD_AND_NOTIFY", "priority": "1000", "weight": "1",
         "default_language": "de", "note": "changed", **lists,
     }  # fmt: skip
     change = reverse("office:upsell_campaign_change", args=[campaign.pk])

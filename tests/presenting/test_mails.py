@@ -16,7 +16,7 @@ from upsell import hooks
 from upsell.models import Offer
 from upsell.models.tokens import undo_token
 from upsell.presenting.mails import shown_money
-from upsell.services import messaging, undoing
+from upsell.services import desk, messaging, undoing
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -201,3 +201,24 @@ def test_an_invoice_is_lowered_and_nothing_given_back(products):
     for part in (text, html):
         assert "The €24.00 are off your bill again." in part
         assert "We give back" not in part
+
+
+def test_the_mail_with_the_link_says_what_is_offered_in_the_buyer_s_language(products):
+    campaign(products["W2"], products["W1"], kind="UPSELL")
+    placed = order(products, locale="de")
+    offer = offered(placed)
+    desk.send_link(offer_id=offer.pk, actor="staff:1")
+
+    parts = told()
+
+    for part in parts:
+        for words in (
+            placed.number,
+            "W2",
+            "240,00 €",
+            "https://shop.example/upsell/offers/",
+            "https://shop.example/terms/",
+            "https://elsewhere.example/returns/",
+        ):
+            assert words in part, words
+    assert parts[1].count("<a class=") == 1, "one button"

@@ -223,7 +223,8 @@ def test_the_dump_is_one_line_an_offer(accepted):
     record, summed = map(json.loads, out.getvalue().splitlines())
     assert record["order"] == accepted.order_ref
     assert record["change"]["live"] is True
-    assert summed == {"offers": 1, "breaches": []}
+    assert (summed["offers"], summed["breaches"]) == (1, [])
+    assert set(summed) == {"offers", "breaches", "health"}
 
 
 @pytest.mark.parametrize("count", [1, 30])

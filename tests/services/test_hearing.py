@@ -95,8 +95,10 @@ def test_another_gateway_s_report_does_not_settle_ours(waiting):
 def test_t2_another_amount_is_never_accepted(waiting):
     hear(report(waiting, amount=Decimal(1)))
 
-    assert Offer.objects.get().state == "NEEDS_ATTENTION"
-    assert Offer.objects.get().failure_code == "amount_mismatch"
+    offer = Offer.objects.get()
+    # The card was never charged: what the report speaks of is not to be given back, either.
+    assert (offer.state, offer.failure_code) == ("NEEDS_ATTENTION", "refund_refused")
+    assert [(row.amount, row.state) for row in Refund.objects.all()] == [(1, "REFUSED")]
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.urls import reverse
@@ -15,7 +15,7 @@ from upsell import conf
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable
 from upsell.models import Attempt, Offer, OfferEvent
 from upsell.models.tokens import offer_token
-from upsell.services import accepting
+from upsell.services import accepting, erasing
 from upsell.services.limiting import address_key
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
@@ -57,7 +57,26 @@ def test_t24_five_refused_cards_lock_a_buyer_out(orders):
 
     assert outcomes == ["payment_declined"] * 5 + ["rate_limited"]
     assert Attempt.objects.count() == 5
-    assert OfferEvent.objects.filter(kind="locked_out", offer=offers[-1]).count() == 1
+    event = OfferEvent.objects.get(kind="locked_out", offer=offers[-1])
+    assert event.reason == "limit_refused"
+    until = datetime.fromisoformat(event.figures["until"])
+    assert timedelta(hours=23) < until - timezone.now() <= timedelta(days=1)
+
+
+def test_a_lock_out_forgets_the_address_with_its_buyer(orders):
+    offers = orders(6, email="tester@example.org", card="card_declined")
+    for offer in offers:
+        accept(offer)
+    key = address_key("203.0.113.7")
+    event = OfferEvent.objects.get(kind="locked_out")
+    assert key.startswith(event.figures["address"])
+    assert event.figures["address"]
+
+    erasing.erase(customer_keys=[offers[0].customer_key])
+
+    event.refresh_from_db()
+    assert event.figures["address"] == ""
+    assert event.figures["until"], "what is nobody's stays"
 
 
 def test_t24_five_refused_cards_from_one_address_lock_it_out(orders):

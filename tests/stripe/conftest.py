@@ -1,45 +1,20 @@
-"""Fixtures: a Stripe server of our own, started once, empty for every test."""
+"""Fixtures: the example shop, and the Stripe server that it takes its cards with."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.stripe.control import Stripe
-from tests.stripe.proxy import Proxy
-from tests.stripe.server import LocalStripe, missing
+from example_shop.models import Product
+from tests.factories import campaign, catalogue
+from tests.stripe import shopping
+from tests.stripe.serving import stripe, stripe_server
+from upsell import signals
 
-LACKING = missing()
-if LACKING and "stripe" in os.environ.get("UPSELL_TEST_REQUIRE", "").split(","):
-    raise pytest.UsageError(f"stripe is required and not installed: {LACKING}")
-
-
-@pytest.fixture(scope="session")
-def stripe_server() -> Iterator[Proxy]:
-    """localstripe in a process of its own and the proxy before it."""
-    if LACKING:
-        pytest.skip(f"not installed: {LACKING} (the extra stripe-tests)")
-    localstripe = LocalStripe()
-    try:
-        localstripe.start()
-        proxy = Proxy(localstripe.url)
-        proxy.start()
-        yield proxy
-        proxy.stop()
-    finally:
-        localstripe.stop()
-
-
-@pytest.fixture
-def stripe(stripe_server) -> Iterator[Stripe]:
-    """The account, without any object, event, fault or call of an earlier test."""
-    control = Stripe(stripe_server)
-    control.reset()
-    yield control
-    control.reset()
+__all__ = ["stripe", "stripe_server"]
 
 
 @pytest.fixture
@@ -62,3 +37,35 @@ def client_of(stripe) -> Callable[..., Any]:
 def client(client_of) -> Any:
     """Stripe's own client, patient."""
     return client_of()
+
+
+@pytest.fixture
+def products(stripe, settings, transactional_db) -> dict[str, Product]:
+    """The example shop, which takes its cards with Stripe and offers a case to every order."""
+    for name, value in shopping.settings_for(stripe).items():
+        setattr(settings, name, value)
+    settings.UPSELL_STRIPE_TIMEOUT = timedelta(seconds=1)
+    settings.UPSELL_BREAKER_FAILURES = 50  # a provider that is left alone has tests of its own
+    shopping.CARDS.clear()
+    stripe.webhooks.account = None
+    made = catalogue()
+    campaign(made["CA"])
+    return made
+
+
+@pytest.fixture
+def alarms() -> Iterator[list[str]]:
+    """What staff are told, one after the other."""
+    told: list[str] = []
+
+    def late(**_told: object) -> None:
+        told.append("late money")
+
+    def attention(*, code: str, **_told: object) -> None:
+        told.append(code)
+
+    signals.late_money.connect(late)
+    signals.offer_needs_attention.connect(attention)
+    yield told
+    signals.late_money.disconnect(late)
+    signals.offer_needs_attention.disconnect(attention)

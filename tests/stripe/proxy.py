@@ -67,10 +67,11 @@ class Proxy:
 
     # Called by tests, from any thread but the proxy's own
 
-    def start(self) -> None:
+    def start(self, *, port: int = 0) -> None:
+        """Listen on this port of the loopback; 0 = any that is free."""
         self._thread.start()
         self.faults.loop = self._loop
-        self._socket = _bound(0)
+        self._socket = _bound(port)
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         self.provider.public_url = self.url
         self.run(self.listen())

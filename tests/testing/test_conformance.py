@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from decimal import Decimal
 from types import SimpleNamespace
@@ -9,9 +10,12 @@ from types import SimpleNamespace
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
+from django.db import connection
 
 from example_shop import models, orders
 from example_shop.adapter import CardGateway, ExampleShop, InvoiceGateway
+from example_shop.payfriend import provider
+from example_shop.payfriend.gateway import PayfriendGateway
 from tests import factories
 from upsell import ports
 from upsell.ports import ChargeResult, ChargeState, CollectionWay, RefundResult, RefundState
@@ -59,7 +63,7 @@ class TestFakeShop(ShopConformance):
         return [row for row in self.shop.payments if row["order_ref"] == order_ref]
 
     def everything(self):
-        return dict(self.shop.orders), dict(self.shop.stock), list(self.shop.payments)
+        return dict(self.shop.placed), dict(self.shop.stock), list(self.shop.payments)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -164,13 +168,45 @@ class TestBalanceGateway(Collecting):
         return InvoiceGateway()
 
 
+class PayfriendAnywhere(PayfriendGateway):
+    """The suite asks from threads of its own, which leave their connections open."""
+
+    def charge(self, request):
+        try:
+            return super().charge(request)
+        finally:
+            if threading.current_thread() is not threading.main_thread():
+                connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.databases
+class TestPayfriendGateway(GatewayConformance):
+    def make_gateway(self):
+        return PayfriendAnywhere()
+
+    def order(self):
+        placed = factories.order(factories.catalogue(), payment_method="payfriend", card="")
+        return ExampleShop().order(str(placed.pk))
+
+    def spoil(self, request, how):
+        return request if how == "challenge" else None
+
+    def approve(self, answer):
+        provider.answer(answer.reference, approved=True)
+
+    def taken(self, order_ref):
+        taken = models.PayfriendPayment.objects.filter(state="taken")
+        return sum((row.amount - row.refunded for row in taken), Decimal(0))
+
+
 # ------------------------------------------------------------------ a proof that they can fail
 
 
 class LosesACent(FakeShop):
     def apply(self, change, quote, hold=""):
         applied = super().apply(change, quote, hold)
-        total = self.orders[change.order_ref].total
+        total = self.placed[change.order_ref].total
         cent = replace(total, gross=total.gross - Decimal("0.01"))
         self.change_order(change.order_ref, total=cent)
         return applied
@@ -214,7 +250,7 @@ class LetsAnybodyAct(FakeShop):
 class ForgetsTheReferences(FakeShop):
     def revert(self, change, applied):
         undone = super().revert(change, applied)
-        lines = self.orders[change.order_ref].lines
+        lines = self.placed[change.order_ref].lines
         fresh = tuple(replace(row, ref=f"{row.ref}-again") for row in lines)
         self.change_order(change.order_ref, lines=fresh)
         return undone
@@ -232,13 +268,13 @@ class BooksTwice(FakeShop):
 
 class InventsOrders(FakeShop):
     def order(self, ref):
-        return self.orders.get(ref) or next(iter(self.orders.values()), None)
+        return self.placed.get(ref) or next(iter(self.placed.values()), None)
 
 
 class TouchesOtherLines(FakeShop):
     def apply(self, change, quote, hold=""):
         applied = super().apply(change, quote, hold)
-        first, *rest = self.orders[change.order_ref].lines
+        first, *rest = self.placed[change.order_ref].lines
         self.change_order(change.order_ref, lines=(replace(first, options="!"), *rest))
         return applied
 

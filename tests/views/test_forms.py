@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 FORMS = {
     "accept": "SHOWN",
     "decline": "SHOWN",
+    "rate": "ACCEPTED",
     "undo": "ACCEPTED",
     "return": "ACTION_REQUIRED",
     "seen": "CREATED",
@@ -36,7 +37,10 @@ def link(name: str, offer: Offer) -> str:
 
 
 def test_every_form_of_ours_is_in_the_table() -> None:
-    """Only the webhook is posted without a form: a provider has no page of ours."""
+    """Some are posted without a form: a provider's report, what the script of a page tells, and
+    a no to mails, or an answer to one. What a buyer wants to get has tests of its own:
+    ``test_leaving``.
+    """
     takes_posts = set()
     for pattern in get_resolver("upsell.urls").url_patterns:
         token = ["a" * 43] if "token" in pattern.pattern.converters else []
@@ -45,7 +49,7 @@ def test_every_form_of_ours_is_in_the_table() -> None:
         if answer.status_code != 405:
             takes_posts.add(pattern.name)
 
-    assert takes_posts == {*FORMS, "webhook"}
+    assert takes_posts == {*FORMS, "webhook", "track", "unsubscribe", "preferences", "feedback"}
 
 
 WAYS = [

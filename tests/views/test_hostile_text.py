@@ -16,7 +16,7 @@ from tests.standing import offer_in
 from tests.views.buyers import placing, shop_with_an_offer
 from upsell.models import Attempt, ChannelSettings, Offer, OfferQuote, OutboxMessage
 from upsell.models.tokens import offer_token
-from upsell.services import messaging
+from upsell.services import desk, messaging
 
 pytestmark = pytest.mark.django_db
 
@@ -164,6 +164,27 @@ def test_no_text_becomes_a_part_of_a_mail(letters) -> None:
         sent = letters(text)
         assert [shape_of(str(one.alternatives[0][0])) for one in sent] == harmless, text
         assert [led_away(str(one.alternatives[0][0])) for one in sent] == [[], [], []], text
+
+
+def test_no_text_becomes_a_part_of_the_mail_with_the_link(settings) -> None:
+    settings.UPSELL_BASE_URL = "https://shop.example"
+    offer = offer_in("SHOWN", shop_with_an_offer())
+    desk.send_link(offer_id=offer.pk, actor="staff:1")
+    shapes = []
+    for text in (HARMLESS, *XSS, "1\r\nBcc: evil@example.org"):
+        says(offer, text)
+        Order.objects.filter(pk=offer.order_ref).update(number=text)
+        OutboxMessage.objects.update(state="PENDING", attempts=0)
+        mail.outbox.clear()
+
+        messaging.send_due()
+
+        (sent,) = mail.outbox
+        shapes.append(shape_of(str(sent.alternatives[0][0])))
+        assert led_away(str(sent.alternatives[0][0])) == [], text
+        assert set(sent.message().keys()) == HEADERS, text
+        assert sent.recipients() == ["buyer@example.org"]
+    assert shapes == [shapes[0]] * len(shapes)
 
 
 def test_t16_no_text_becomes_a_header(letters) -> None:

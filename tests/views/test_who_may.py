@@ -12,10 +12,20 @@ from django.urls import get_resolver, reverse
 
 from example_shop.models import Product
 from tests.factories import campaign, catalogue, order
+from tests.letters import T0, message, run
 from tests.standing import offer_in
 from tests.tables import unchanged
-from upsell.models import ChannelAccess, Offer
+from upsell.models import (
+    ChannelAccess,
+    ChannelSettings,
+    MessageTemplate,
+    Offer,
+    OutboxMessage,
+    TemplateVersion,
+)
 from upsell.models.tokens import offer_token, undo_token
+from upsell.presenting.message_links import Rated, feedback_path, view_path
+from upsell.presenting.preferences import Link, path_of
 from upsell.presenting.visitors import sees_trials
 
 pytestmark = pytest.mark.django_db
@@ -31,6 +41,8 @@ TABLE = """
 offer          GET HEAD   404      200    200     200   200   200
 accept         POST       404      403    303     303   403   403
 decline        POST       404      303    303     303   303   303
+rate           POST       404      410    410     410   410   410
+rate:answered  POST       404      303    303     303   303   303
 undo           GET HEAD   404      200    200     200   200   200
 undo           POST       404      403    410     410   403   403
 undo:accepted  POST       404      403    303     303   403   403
@@ -40,9 +52,17 @@ status         GET HEAD   404      200    200     200   200   200
 return         GET HEAD   404      200    200     200   200   200
 return         POST       404      303    303     303   303   303
 seen           POST       404      204    204     204   204   204
+unsubscribe    GET HEAD   404      200    200     200   200   200
+unsubscribe    POST       404      200    200     200   200   200
+preferences    GET HEAD   404      200    200     200   200   200
+preferences    POST       404      200    200     200   200   200
+feedback       GET HEAD   404      200    200     200   200   200
+feedback       POST       404      200    200     200   200   200
+view_online    GET HEAD   404      200    200     200   200   200
 fragment       GET HEAD   204      204    200     204   204   204
 webhook        POST       404      404    404     404   404   404
 webhook:unsigned POST     400      400    400     400   400   400
+track          POST       403      403    403     403   403   403
 """
 _HEAD, *_ROWS = [line.split() for line in TABLE.strip().splitlines()]
 CELLS = {
@@ -109,12 +129,33 @@ def browser_of(role: str, offer: Offer, people: dict[str, User]) -> Client:
 
 def address(route: str, role: str, offer: Offer) -> str:
     name, _, about = route.partition(":")
-    if name == "fragment":
-        return reverse("upsell:fragment")
+    if name in {"fragment", "track"}:
+        return reverse(f"upsell:{name}")
     if name == "webhook":
         return reverse("upsell:webhook", args=["card" if about else "no-such"])
+    if name in {"unsubscribe", "preferences"} and role != "stranger":
+        link = Link(customer_key=offer.customer_key, medium="email", purpose="marketing")
+        return path_of(name, link)
+    if name == "feedback" and role != "stranger":
+        return feedback_path(Rated(customer_key=offer.customer_key, order_ref="", message="j:1"))
+    if name == "view_online" and role != "stranger":
+        return view_path(sent().key)
     token = undo_token(offer) if about == "link" else offer_token(offer)
     return reverse(f"upsell:{name}", args=["A" * 43 if role == "stranger" else token])
+
+
+def sent() -> OutboxMessage:
+    """Return a mail of a journey that went out."""
+    content = {"en": {"subject": "Hello", "blocks": [{"kind": "text", "text": "Hello"}]}}
+    template, _new = MessageTemplate.objects.get_or_create(slug="hello", content=content)
+    version = TemplateVersion.objects.create(
+        template=template,
+        number=template.versions.count() + 1,
+        content=content,
+        default_language="en",
+        published_at=T0,
+    )
+    return message(run(), state="SENT", template=version)
 
 
 def expected(route: str, method: str, column: str) -> int:
@@ -124,13 +165,15 @@ def expected(route: str, method: str, column: str) -> int:
 
 def asked(browser: Client, method: str, path: str) -> int:
     form = "application/x-www-form-urlencoded"
-    return browser.generic(method, path, "quote=1", content_type=form).status_code
+    return browser.generic(method, path, "quote=1&score=4", content_type=form).status_code
 
 
 @pytest.mark.parametrize("route", ROUTES)
 def test_who_may_what(route, shop, people) -> None:
+    ChannelSettings.objects.create(channel="", ask_satisfaction=True)
+    taken = {"undo:accepted", "undo:link", "rate:answered"}
     for role in ROLES:
-        state = "ACCEPTED" if route in {"undo:accepted", "undo:link"} else "SHOWN"
+        state = "ACCEPTED" if route in taken else "SHOWN"
         offer = offer_in(state, shop, user=people["owner"])
         browser, path = browser_of(role, offer, people), address(route, role, offer)
         column = "staff" if role in STAFF else role
@@ -150,7 +193,11 @@ def test_who_may_what(route, shop, people) -> None:
 def test_absent_and_foreign_are_told_alike(shop, people) -> None:
     """Somebody who guesses learns nothing: no difference in body or headers, to the byte."""
     mine = offer_in("ACCEPTED", shop, user=people["owner"])
-    for name in names_of(get_resolver("upsell.urls").url_patterns) - {"fragment", "webhook"}:
+    for name in names_of(get_resolver("upsell.urls").url_patterns) - {
+        "fragment",
+        "webhook",
+        "track",
+    }:
         told = set()
         # A link nobody made; the undo link where the offer's is asked; another generation's.
         wrong = ["A" * 43, undo_token(mine)[::-1], "x"]
@@ -159,7 +206,7 @@ def test_absent_and_foreign_are_told_alike(shop, people) -> None:
         for token in wrong:
             for method in ("get", "post"):
                 answer = getattr(Client(), method)(
-                    reverse(f"upsell:{name}", args=[token]), {"quote": "1"}
+                    reverse(f"upsell:{name}", args=[token]), {"quote": "1", "score": "4"}
                 )
                 if answer.status_code != 405:
                     told.add((answer.status_code, answer.content, str(sorted(answer.items()))))

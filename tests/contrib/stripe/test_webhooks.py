@@ -121,6 +121,10 @@ def test_a_dispute_is_reported_by_its_payment(status, told):
             id="another app's key",
         ),
         pytest.param(event("payment_intent.succeeded", []), id="no object"),
+        pytest.param(
+            event("payment_intent.created", intent(status="requires_payment_method")),
+            id="created and not confirmed yet",
+        ),
     ],
 )
 def test_what_is_not_about_us_gives_nothing(body):

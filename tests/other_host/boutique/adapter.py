@@ -73,6 +73,9 @@ class Boutique(ports.BaseShop):
             facts={"card": row.card},
         )
 
+    def orders_since(self, cursor, limit):
+        return ports.page_since(Order.objects.all(), cursor, limit, by="placed_at")
+
     def products(self, refs):
         return {str(row.pk): product(row) for row in Item.objects.filter(pk__in=keys(refs))}
 

@@ -1,0 +1,79 @@
+"""Journeys, messages' runs and segments in a real browser: for everybody, on a phone too."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests import factories
+from tests.browser.admin_pages import findings
+from tests.services.journeys import END, MAIL, T0, WAIT_3H, journey, move, tell
+from upsell.models import EntryRefused, Journey, JourneyRun
+from upsell.services import ready_journeys, segments
+
+pytestmark = pytest.mark.usefixtures("addressed")
+
+
+@pytest.fixture
+def rows(shop) -> dict[str, int]:
+    """A ready-made journey as a draft; one that is live, with a run that waits and one stuck."""
+    draft = ready_journeys.copy("flight")
+    placed = factories.order(shop, email="emily@example.org")
+    goals = [{"id": "bought", "event": "order.changed", "within": "P5D"}]
+    live = journey({"wait": WAIT_3H, "mail": MAIL, "end": END}, goals=goals)
+    tell(order_ref=str(placed.pk), key="u:1")
+    tell(order_ref=str(placed.pk), key="u:2")
+    move(T0 + timedelta(hours=3))
+    first, second = JourneyRun.objects.order_by("pk")
+    JourneyRun.objects.filter(pk=second.pk).update(state="STUCK", error="ShopDown", due_at=None)
+    EntryRefused.objects.create(
+        journey=live, customer_key="u:3", event_key="HOST:x", reason="cap:all", at=T0
+    )
+    segments.copy_ready("new-visitor")
+    return {"draft": draft.pk, "live": live.pk, "run": first.pk, "stuck": second.pk}
+
+
+PAGES = {
+    "list": ("journey_changelist", ""),
+    "a new one": ("journey_add", ""),
+    "a draft": ("journey_edit", "draft"),
+    "a draft, looked at": ("journey_change", "draft"),
+    "live": ("journey_change", "live"),
+    "live, its draft": ("journey_edit", "live"),
+    "ready-made": ("journey_ready", ""),
+    "walked through": ("journey_walk", "live"),
+    "entries refused": ("journey_refused", "live"),
+    "to stop": ("journey_stop", "live"),
+    "runs": ("journeyrun_changelist", ""),
+    "a run": ("journeyrun_change", "run"),
+    "a run that is stuck": ("journeyrun_change", "stuck"),
+    "to skip": ("journeyrun_skip", "stuck"),
+    "segments": ("segment_changelist", ""),
+    "a new segment": ("segment_add", ""),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_for_everybody_at_every_width(staff, axe, rows, name):
+    """axe finds nothing, a phone shows it without sideways scroll, and no console complains."""
+    page, key = PAGES[name]
+    told = {}
+    for width, scheme in ((1280, "light"), (390, "dark")):
+        one = staff(width=width, scheme=scheme)
+        one.opens(page, *([rows[key]] if key else []))
+        for summary in one.page.locator(".upsell-page details > summary").all():
+            summary.click()
+        told[width, scheme] = findings(axe, one.page)
+        assert one.scrolls_sideways() == 0, (width, scheme)
+    assert told == {key: [] for key in told}
+
+
+def test_a_ready_made_journey_is_copied_and_published(staff, shop):
+    """From nothing to live, by what the pages offer."""
+    one = staff()
+    one.opens("journey_ready")
+    one.page.get_by_role("button").filter(has_text="Copy").first.click()
+    one.page.wait_for_load_state()
+
+    assert Journey.objects.get().state == "DRAFT"

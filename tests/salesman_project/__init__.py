@@ -1,0 +1,1 @@
+"""A small shop on django-salesman's own package, in a project of its own."""
