@@ -52,10 +52,23 @@ def tests(session: nox.Session, django: str, database: str) -> None:
 
     ``UPSELL_TEST_POSTGRES`` and ``UPSELL_TEST_MARIADB`` name the hosts.
     """
-    extras = ",".join(filter(None, ["dev", "stripe-tests", DATABASES[database]]))
+    salesman = "salesman-tests" if django.startswith("5.") else ""
+    wanted = ["dev", "stripe-tests", "oscar-tests", salesman, DATABASES[database]]
+    extras = ",".join(filter(None, wanted))
     session.install("-e", f".[{extras}]", f"Django=={django}.*")
     only = [] if database == "sqlite" else ["-m", "databases"]
     session.run("python", "-m", "pytest", *only, *session.posargs, env={"UPSELL_TEST_DB": database})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Everything at once on PostgreSQL for three minutes; ``-- 3600`` for an hour."""
+    seconds = session.posargs[0] if session.posargs else "180"
+    session.install("-e", ".[dev,postgres]")
+    session.run(
+        "python", "-m", "pytest", "-m", "soak", "-s", "tests/soak",
+        env={"UPSELL_TEST_DB": "postgres", "UPSELL_SOAK_SECONDS": seconds},
+    )  # fmt: skip
 
 
 @nox.session
@@ -66,6 +79,35 @@ def browser(session: nox.Session) -> None:
         "python", "-m", "pytest", "tests/browser", *session.posargs,
         env={"UPSELL_TEST_REQUIRE": "browser"},
     )  # fmt: skip
+
+
+@nox.session
+def oracles(session: nox.Session) -> None:
+    """Every statistic against other programs that compute it."""
+    session.install("-e", ".[dev,oracles]")
+    session.run(
+        "python", "-m", "pytest", "tests/engine", *session.posargs,
+        env={"UPSELL_TEST_REQUIRE": "oracles"},
+    )  # fmt: skip
+
+
+@nox.session
+def mutation(session: nox.Session) -> None:
+    """Change the money, state and token modules a little, many times: does a test notice?
+
+    One at a time, since two would share a database, and takes an hour. ``mutmut results`` lists
+    what survived, ``mutmut show NAME`` says how.
+    """
+    session.install("-e", ".[dev,mutation]")
+    session.run(
+        "mutmut",
+        "run",
+        "--max-children",
+        "1",
+        *session.posargs,
+        env={"UPSELL_TEST_RUN": "mutation"},
+    )
+    session.run("mutmut", "results")
 
 
 @nox.session

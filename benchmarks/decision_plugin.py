@@ -4,7 +4,7 @@ run: python a_offer_decision.py --db postgres --dsn "host=… dbname=…" --mix 
          --n 10 1000 100000 --plugin benchmarks/decision_plugin.py \
          --only floor_orm floor_django_cursor project bitset_1q --memory
 
-Timed: ``queries.version_and_seen`` (the decision's one statement, on our own tables) and
+Timed: ``queries.known_of`` (the decision's one statement, on our own tables) and
 ``decide``. The occasions are made beforehand, since reading an order is the host's port; the
 harness's stock read stands in place of the ports that are asked about products.
 """
@@ -34,8 +34,8 @@ def build(ctx: SimpleNamespace) -> Callable[[Any], int | None]:
     collection = ours.Collection(how=ours.CollectionWay.ADD_TO_BALANCE)
 
     def decide(order: Any) -> int | None:
-        version, seen = ours.version_and_seen([f"u:{order.id}"] if index.remembers else ())
-        if version != index.version:
+        known = ours.known_of([f"u:{order.id}"] if index.remembers else ())
+        if known.version != index.version:
             raise RuntimeError("the index is stale")
 
         def ask(wanted: Any) -> Any:
@@ -54,7 +54,7 @@ def build(ctx: SimpleNamespace) -> Callable[[Any], int | None]:
                 collection=collection,
             )
 
-        history = ours.History(seen=seen) if seen else ours.nothing
+        history = ours.History(seen=known.seen) if known.seen else ours.nothing
         chosen = ours.decide(occasions(order), index, now=now, ask=ask, history=history).chosen
         return chosen.campaign.id if chosen else None
 
@@ -89,7 +89,7 @@ def _ours() -> SimpleNamespace:
     return SimpleNamespace(
         **{name: getattr(campaigns, name) for name in dir(campaigns)}
         | {name: getattr(types, name) for name in dir(types)},
-        version_and_seen=queries.version_and_seen,
+        known_of=queries.known_of,
         compile_index=index.compile_index,
         decide=decide,
         price=types.Price(currency="EUR", net=Decimal("10.00"), gross=Decimal("12.00")),
