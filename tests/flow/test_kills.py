@@ -102,7 +102,7 @@ GIVE_BACK = [
     ("refund", "the money goes back"),
     ("commit", "that is noted"),
 ]
-ASK_TO_WAIT, TELL = 32, 26
+ASK_TO_WAIT, TELL = 38, 26
 """``upsell_run`` asks the shop to wait with packing; then lets it go, and writes to the buyer.
 
 Each time it then counts the orders; the first time it adds up the day and looks for alarms, too.

@@ -113,6 +113,7 @@ NOT_PERSONAL = {
     "look",
     "messagetemplate",
     "ordernote",
+    "shopnumber",
     "phase",
     "progress",
     "segment",

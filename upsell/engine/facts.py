@@ -22,6 +22,11 @@ _BOUGHT = ("product", "category", "tag", "ancillary", "channel", "within", "sinc
 _SPECS = (
     FactSpec(name="order.net", type=_MONEY, label="Order: goods, net"),
     FactSpec(name="order.total", type=_MONEY, label="Order: total, gross"),
+    FactSpec(
+        name="order.to_median",
+        type=_DECIMAL,
+        label="Order: goods, net, to the median order of the sales channel",
+    ),
     FactSpec(name="order.currency", type=_TEXT, label="Order: currency"),
     FactSpec(name="order.channel", type=_TEXT, label="Order: sales channel"),
     FactSpec(name="order.country", type=_TEXT, label="Order: delivery country"),
@@ -108,6 +113,11 @@ _SPECS = (
     ),
     FactSpec(name="customer.orders_count", type=_INT, label="Buyer: orders so far", unit="orders"),
     FactSpec(name="customer.new", type=_BOOL, label="Buyer: first order"),
+    FactSpec(
+        name="customer.gaps_since_last",
+        type=_DECIMAL,
+        label="Buyer: time since the last order, in median gaps between orders",
+    ),
     FactSpec(name="customer.groups", type=_REFS, label="Buyer: groups"),
     FactSpec(name="customer.guest", type=_BOOL, label="Buyer: without an account"),
     FactSpec(name="customer.locale", type=_TEXT, label="Buyer: locale"),

@@ -35,6 +35,7 @@ from upsell.models.measure import (
     OrderLineFact,
     OrderNote,
     Progress,
+    ShopNumber,
 )
 from upsell.models.message import OutboxMessage
 from upsell.models.offer import Desk, Offer, OfferLink, OfferQuote
@@ -93,6 +94,7 @@ __all__ = [
     "Reachability",
     "Refund",
     "Segment",
+    "ShopNumber",
     "StepLog",
     "Suppression",
     "TemplateVersion",

@@ -81,6 +81,38 @@ class OrderNote(models.Model):
         return self.order_ref
 
 
+class ShopNumber(models.Model):
+    """A number of the whole shop that conditions measure a buyer by, made nightly."""
+
+    class Name(models.TextChoices):
+        """What it is."""
+
+        MEDIAN_ORDER = "MEDIAN_ORDER", _("median order, net")
+        MEDIAN_GAP = "MEDIAN_GAP", _("median gap between a buyer's orders, in seconds")
+
+    name = models.CharField(_("number"), max_length=16, choices=Name)
+    channel = models.CharField(_("sales channel"), max_length=190, blank=True)
+    currency = models.CharField(_("currency"), max_length=3, blank=True)
+    value = models.DecimalField(_("value"), max_digits=19, decimal_places=4)
+    # Of how many orders, or gaps, it is the median.
+    among = models.PositiveIntegerField(_("among"))
+    at = models.DateTimeField(_("made"))
+
+    class Meta:
+        verbose_name = _("number of the shop")
+        verbose_name_plural = _("numbers of the shop")
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "channel", "currency"], name="upsell_shopnumber_once"
+            ),
+            models.CheckConstraint(condition=models.Q(value__gt=0), name="upsell_shopnumber_some"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.channel} {self.currency}"
+
+
 class DailyMetric(models.Model):
     """The sums of one day in one sales channel, by moment, campaign, arm and currency.
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from upsell import conf
@@ -25,7 +26,7 @@ from upsell.engine.history import (
 from upsell.exceptions import NotFound
 from upsell.models import EventInbox
 from upsell.ports import Line, Occasion, Who
-from upsell.services import ancillaries, linking, purchases
+from upsell.services import ancillaries, linking, purchases, shop_numbers
 
 logger = logging.getLogger("upsell")
 
@@ -72,7 +73,8 @@ def gather(
 
     Cost: for what is asked alone: the order once, the shop's facts once, its products once where
     categories or tags of what was bought are asked for; one statement for linked keys, one for
-    events, one for orders; one more for the version of the settings where ancillaries are asked.
+    events, one for orders; one more for the version of the settings where ancillaries are asked,
+    and one for the numbers of the shop where a buyer is measured by them.
     """
     wanted = frozenset(asked)
     gathering = _Gathering(who=who, starter=starter, entered_at=entered_at, now=now, event=event)
@@ -107,6 +109,7 @@ class _Gathering:
         self._bought: list[Bought] | None = None
         self._done: list[Done] | None = None
         self._shops: Mapping[str, Value] | None = None
+        self._numbers: shop_numbers.Numbers | None = None
         self._of_order: Mapping[str, Value] | None = None
 
     def value(self, asked: Asked, wanted: frozenset[Asked]) -> Value | None:
@@ -116,6 +119,10 @@ class _Gathering:
             return of_purchases(asked, bought, self.around) if self.is_known() else None
         if name == EVENTS:
             return of_events(asked, self.done(wanted), self.around) if self.keys() else None
+        if name == shop_numbers.TO_MEDIAN:
+            return self.to_median()
+        if name == shop_numbers.GAPS:
+            return self.gaps(wanted)
         if name == "returned":
             return self.returned(dict(asked.args))
         if name.startswith("order."):
@@ -147,6 +154,23 @@ class _Gathering:
             order = self.order()
             self._of_order = {} if order is None else facts.of_order(order)
         return self._of_order
+
+    def to_median(self) -> Decimal | None:
+        order = self.order()
+        if order is None:
+            return None
+        return self.numbers().to_median(
+            order.goods.net, channel=order.channel, currency=order.currency
+        )
+
+    def gaps(self, wanted: frozenset[Asked]) -> Decimal | None:
+        last = max((row.at for row in self.bought(wanted)), default=None)
+        return None if last is None else self.numbers().gaps(self.around.now - last)
+
+    def numbers(self) -> shop_numbers.Numbers:
+        if self._numbers is None:
+            self._numbers = shop_numbers.read()
+        return self._numbers
 
     def of_customer(self, wanted: frozenset[Asked]) -> Mapping[str, Value]:
         order = self.order()

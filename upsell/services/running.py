@@ -21,6 +21,7 @@ from upsell.services import (
     order_facts,
     reconciling,
     segments,
+    shop_numbers,
 )
 
 
@@ -41,6 +42,7 @@ def run_due() -> dict[str, int]:
     done["letters"] = journey_sending.send_due()
     done["days"] = metrics.roll_up_due()
     done["beliefs"] = learning.learn_due()
+    done["numbers"] = shop_numbers.renew_due()
     done["segments"] = segments.count_due()
     done["alarms"] = guardrails.check_due()
     done["looks"] = looking.look_due()

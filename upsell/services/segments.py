@@ -28,14 +28,14 @@ from upsell.exceptions import UpsellError
 from upsell.models import Journey, JourneyVersion, KeyLink, OrderFact, Segment
 from upsell.models.journey import ACTIVE
 from upsell.ports import Who
-from upsell.services import facts, purchases
+from upsell.services import facts, purchases, shop_numbers
 
 EVERY = timedelta(hours=24)
 BATCH = 1_000
 MOST_BUYERS = 200_000
 """More are not counted: due work has other things to do."""
 
-_ORDERS = frozenset({"customer.orders_count", "customer.new"})
+_ORDERS = frozenset({"customer.orders_count", "customer.new", shop_numbers.GAPS})
 # The mirror has one category of each line, and tags of none.
 _COUNTABLE_ARGS = frozenset({"product", "channel", "within", "since", "currency"})
 
@@ -211,22 +211,28 @@ def _counted(trees: Mapping[int, Tree], *, now: datetime) -> dict[int, int]:
     counts = dict.fromkeys(trees, 0)
     needed = {pk: facts_needed(tree) for pk, tree in trees.items()}
     asked = frozenset[Asked]().union(*needed.values())
+    numbers = shop_numbers.read()
     after, seen = "", 0
     while batch := _next(after):
         seen += len(batch.bought)
         if seen > MOST_BUYERS:
             return {}
         for rows in batch.bought.values():
-            told = {one: _told(one, rows, around) for one in asked}
+            told = {one: _told(one, rows, around, numbers) for one in asked}
             for pk, tree in trees.items():
                 counts[pk] += evaluate(tree, told).matches
         after = batch.last
     return counts
 
 
-def _told(asked: Asked, rows: list[Bought], around: Around) -> Value | None:
+def _told(
+    asked: Asked, rows: list[Bought], around: Around, numbers: shop_numbers.Numbers
+) -> Value | None:
     if asked.fact in PURCHASES:
         return of_purchases(asked, rows, around)
+    if asked.fact == shop_numbers.GAPS:
+        last = max((row.at for row in rows), default=None)
+        return None if last is None else numbers.gaps(around.now - last)
     orders = len({row.order_ref for row in rows})
     return orders if asked.fact == "customer.orders_count" else orders <= 1
 
@@ -285,8 +291,8 @@ READY: Mapping[str, tuple[str, dict[str, object]]] = {
     ),
     "first-time-buyer": ("First-time buyer", _all(_leaf("purchases.count", "is", 1))),
     "repeat-buyer": ("Repeat buyer", _all(_leaf("purchases.count", "ge", 2))),
-    "large-cart": ("Large order", _all(_leaf("order.net", "ge", {"EUR": "100.00"}))),
-    "small-cart": ("Small order", _all(_leaf("order.net", "lt", {"EUR": "30.00"}))),
+    "large-cart": ("Large order", _all(_leaf("order.to_median", "ge", "1.5"))),
+    "small-cart": ("Small order", _all(_leaf("order.to_median", "le", "0.5"))),
     "low-usage": ("Low usage", _all(_leaf("usage.ratio", "lt", "0.2", metric="seats"))),
     "high-usage": ("High usage", _all(_leaf("usage.ratio", "ge", "0.8", metric="seats"))),
     "trial": (
@@ -297,9 +303,9 @@ READY: Mapping[str, tuple[str, dict[str, object]]] = {
         ),
     ),
     "paid": ("Paid", _all(_leaf("purchased", "is", True))),
-    "active": ("Active", _all(_leaf("purchased", "is", True, within="P90D"))),
-    "at-risk": ("At risk", _all(_leaf("purchases.last_ago", "between", ["P90D", "P180D"]))),
-    "lapsed": ("Lapsed", _all(_leaf("purchases.last_ago", "gt", "P180D"))),
+    "active": ("Active", _all(_leaf("customer.gaps_since_last", "le", "2"))),
+    "at-risk": ("At risk", _all(_leaf("customer.gaps_since_last", "between", ["2", "4"]))),
+    "lapsed": ("Lapsed", _all(_leaf("customer.gaps_since_last", "gt", "4"))),
     "no-ancillary": (
         "Bought the main product and no ancillary",
         _all(
