@@ -30,6 +30,7 @@ SERVICES: dict[str, tuple[str, int]] = {
     "oscar": ("", 0),
     "salesman": ("", 0),
     "oracles": ("", 0),
+    "webpush": ("", 0),
 }
 DATABASES = ("postgres", "mariadb")
 # name -> what is imported, and the extra that brings it.
@@ -43,6 +44,7 @@ DRIVERS = {
     "oscar": ("oscar, sorl", "oscar-tests"),
     "salesman": ("salesman", "salesman-tests"),
     "oracles": ("scipy, statsmodels, tea_tasting", "oracles"),
+    "webpush": ("pywebpush", "webpush"),
 }
 LARGE = {"oracles"}  # some 500 MB: brought where it is required, used where it is there
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

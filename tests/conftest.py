@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from example_shop.adapter import CardGateway
+from tests import emptying
 from upsell import conf, snapshots
 from upsell.services import journey_plans
+
+emptying.install()
 
 collect_ignore = ["celery_app.py", "flow/killed.py", "flow/loaded.py"]  # programs of their own
 # Projects with settings of their own: only the test that runs each is ours.

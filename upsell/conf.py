@@ -23,6 +23,7 @@ from upsell.ports import Gateway, Shop
 
 if TYPE_CHECKING:
     from upsell.engine.inference import Inference
+    from upsell.media.push import PushBackend
     from upsell.media.sms import SmsBackend
     from upsell.media.webhook import Webhooks
 
@@ -76,6 +77,7 @@ DEFAULTS: Mapping[str, Any] = {
     "UPSELL_SMS": "",  # dotted path of an SmsBackend; empty = no text messages
     "UPSELL_SMS_URL": "",  # where HttpSms posts
     "UPSELL_SMS_TOKEN": "",  # its bearer token
+    "UPSELL_PUSH": "",  # dotted path of a PushBackend; empty = no messages on devices
     "UPSELL_CAPS": (  # rows of medium (* = all together), how many marketing messages, in how long
         ("email", 1, timedelta(hours=16)),
         ("email", 3, timedelta(days=7)),
@@ -149,6 +151,19 @@ def sms() -> SmsBackend:
     if not path:
         raise ConfigurationError("UPSELL_SMS must name what sends text messages, and is empty")
     made: SmsBackend = _made("UPSELL_SMS", path)
+    return made
+
+
+def push() -> PushBackend:
+    """Return what sends messages to devices.
+
+    Raises:
+        ConfigurationError: ``UPSELL_PUSH`` is empty or cannot be imported.
+    """
+    path = get("UPSELL_PUSH")
+    if not path:
+        raise ConfigurationError("UPSELL_PUSH must name what sends to devices, and is empty")
+    made: PushBackend = _made("UPSELL_PUSH", path)
     return made
 
 

@@ -34,7 +34,7 @@ from tests.services.journeys import (
 )
 from upsell.models import Consent, Journey, JourneyRun, OutboxMessage, Reachability
 from upsell.models.journey import ACTIVE, ENDED
-from upsell.presenting import preferences
+from upsell.presenting import journey_letters, preferences
 from upsell.services import journey_sending
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -321,7 +321,7 @@ def _copy_of(run: JourneyRun) -> str:
     row = OutboxMessage.objects.select_related("run", "template__template").get(run=run)
     contact = journey_sending.conf.shop().contact(journey_sending.who_of(run), "email")
     assert contact is not None
-    return journey_sending._letter(row, run, contact).headers["Message-ID"]
+    return journey_letters.letter(row, run, contact).headers["Message-ID"]
 
 
 def test_j56_a_dry_run_leaves_nothing(post):
@@ -373,14 +373,14 @@ def two_journeys(lateness: str) -> None:
 def test_f54_who_unsubscribes_between_claim_and_sending_gets_nothing(post, monkeypatch):
     """By the real page, while the letter is being made."""
     (run,) = buyers()
-    made = journey_sending._letter
+    made = journey_letters.letter
 
     def unsubscribed_meanwhile(*args):
         link = preferences.unsubscribe_url("u:0", "email", "marketing", "")
         assert Client().post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
         return made(*args)
 
-    monkeypatch.setattr(journey_sending, "_letter", unsubscribed_meanwhile)
+    monkeypatch.setattr(journey_letters, "letter", unsubscribed_meanwhile)
     send(DUE)
 
     run.refresh_from_db()

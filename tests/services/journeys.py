@@ -43,17 +43,13 @@ END: dict[str, Any] = {"type": "exit", "to": {}}
 
 def template(slug: str = "reminder", text: str = "Hello", **options: Any) -> MessageTemplate:
     """Return a published message of one line."""
-    row = MessageTemplate.objects.create(
-        slug=slug,
-        name=slug,
-        content={
-            "en": {
-                "subject": options.pop("subject", "About your order"),
-                "blocks": [{"kind": "text", "text": text}],
-            }
-        },
-        **options,
-    )
+    content = options.pop("content", None) or {
+        "en": {
+            "subject": options.pop("subject", "About your order"),
+            "blocks": [{"kind": "text", "text": text}],
+        }
+    }
+    row = MessageTemplate.objects.create(slug=slug, name=slug, content=content, **options)
     templates.publish(row, user=None, now=T0)
     row.refresh_from_db()
     return row

@@ -89,7 +89,7 @@ def test_a_medium_that_is_not_set_up_names_the_setting():
         journey_states.go_live(row, now=T0)
 
 
-@pytest.mark.parametrize("medium", ["onsite", "push"])
+@pytest.mark.parametrize("medium", ["onsite"])
 def test_a_medium_that_nothing_sends_by_is_a_fault(medium):
     row = journey(live=False)
     row.steps.filter(name="mail").update(told={"medium": medium, "template": "reminder"})

@@ -33,12 +33,12 @@ from upsell.models import (
     JourneyRun,
     StepLog,
 )
+from upsell.presenting import journey_letters
 from upsell.queries.journeys import any_due
 from upsell.services import (
     consenting,
     journey_hearing,
     journey_running,
-    journey_sending,
     journey_states,
     templates,
 )
@@ -223,8 +223,8 @@ def test_j39_an_exit_between_claim_and_hand_over_stops_the_mail(placed, monkeypa
     journey(exits=[{"id": "bought", "event": "order.placed"}])
     tell(order_ref=str(placed.pk))
     move(T0 + 3 * H)
-    real = "upsell.services.journey_sending._letter"
-    made = journey_sending._letter
+    real = "upsell.presenting.journey_letters.letter"
+    made = journey_letters.letter
 
     def bought_meanwhile(*args):
         tell(order_ref="A2", at=T0 + 3 * H)

@@ -21,6 +21,7 @@ from upsell import clock
 from upsell.admin import template_previews
 from upsell.admin.badges import badge
 from upsell.admin.template_forms import KINDS, Letter, NewForm, languages_left
+from upsell.engine.blocks import allowed_by
 from upsell.engine.variables import PATTERNS, SINGLE
 from upsell.models import MessageTemplate
 from upsell.services import ready_messages, templates
@@ -154,7 +155,9 @@ class MessageTemplateAdmin(admin.ModelAdmin):
             is_new=is_new,
             may_drop=not is_new and language != row.default_language,
             letter=letter,
-            kinds=[(kind.value, words) for kind, (words, _about) in KINDS.items()],
+            kinds=[
+                (kind.value, KINDS[kind][0]) for kind in KINDS if kind in allowed_by(row.medium)
+            ],
             is_sms=row.medium == MessageTemplate.Medium.SMS,
             changed=changed,
             names=SINGLE,

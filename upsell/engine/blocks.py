@@ -127,7 +127,8 @@ def read(
     Args:
         content: As JSON gives it.
         specs: The facts that a show-if may name; none = it was read before, and is taken as it is.
-        medium: ``email``, ``sms`` (texts alone, no subject) or ``onsite``.
+        medium: ``email``, ``sms`` (texts alone, no subject), ``push`` (a subject, texts and one
+            button, which is where a tap leads) or ``onsite``.
 
     Returns:
         None and all faults where there is any; each says where: ``de.blocks.2.text``.
@@ -162,6 +163,11 @@ _IMAGE = re.compile(r"\{((?:[a-z0-9_]+\.)+(?:image|product_image))\}")
 _BLANK = re.compile(r"[\s\x00-\x20\x7f]")
 
 
+def allowed_by(medium: str, /) -> tuple[BlockKind, ...]:
+    """Return what messages by a medium consist of."""
+    return _ALLOWED.get(medium, tuple(BlockKind))
+
+
 class _Reader:
     """Reads piece by piece, and notes every fault on the way instead of stopping at the first."""
 
@@ -194,12 +200,15 @@ class _Reader:
         if len(rows) > MOST_BLOCKS:
             self.wrong(f"{path}.blocks", f"there may be {MOST_BLOCKS}, and are {len(rows)}")
             rows = []
+        kinds = [row.get("kind") for row in rows if isinstance(row, Mapping)]
+        if self.medium == "push" and rows and kinds.count(BlockKind.BUTTON) != 1:
+            self.wrong(f"{path}.blocks", "a push has one button: it is where a tap leads")
         return Letter(
             subject=self.words(
                 told.get("subject"),
                 f"{path}.subject",
                 longest=LONGEST_SUBJECT,
-                needed=self.medium == "email",
+                needed=self.medium in {"email", "push"},
             ),
             preheader=self.words(told.get("preheader"), f"{path}.preheader", longest=200),
             blocks=tuple(
@@ -211,7 +220,7 @@ class _Reader:
 
     def block(self, data: object, path: str) -> Block | None:
         kind = data.get("kind") if isinstance(data, Mapping) else None
-        allowed = (BlockKind.TEXT,) if self.medium == "sms" else tuple(BlockKind)
+        allowed = allowed_by(self.medium)
         if kind not in allowed:
             self.wrong(below(path, "kind"), f"one of {', '.join(allowed)}, and not {kind!r}")
             return None
@@ -300,6 +309,12 @@ class _Reader:
                 return ""
         return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
+
+_ALLOWED: Mapping[str, tuple[BlockKind, ...]] = {
+    "sms": (BlockKind.TEXT,),
+    "push": (BlockKind.TEXT, BlockKind.BUTTON),
+}
+"""Medium to what its messages consist of; all there is where it is not named."""
 
 FIELDS: Mapping[BlockKind, Mapping[str, tuple[int | str, bool]]] = {
     # name of a field: how long its text may be or what it is, and whether it must be there

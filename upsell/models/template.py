@@ -18,6 +18,7 @@ class MessageTemplate(models.Model):
         EMAIL = "email", _("e-mail")
         SMS = "sms", _("SMS")
         ONSITE = "onsite", _("on the shop's pages")
+        PUSH = "push", _("push")
 
     slug = models.SlugField(_("slug"), max_length=80, unique=True)
     name = models.CharField(_("name"), max_length=120)
@@ -44,7 +45,7 @@ class MessageTemplate(models.Model):
         ordering = ("name",)
         constraints = [
             models.CheckConstraint(
-                condition=Q(medium__in=["email", "sms", "onsite"]),
+                condition=Q(medium__in=["email", "sms", "onsite", "push"]),
                 name="upsell_template_medium_known",
             ),
         ]

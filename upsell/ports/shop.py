@@ -201,9 +201,10 @@ class BaseShop:
         return {}
 
     def contact(self, who: Who, medium: str) -> Contact | None:
-        """Where to write to a buyer by ``email`` or ``sms``; none = not to be reached.
+        """Where to write to a buyer by ``email``, ``sms`` or ``push``; none = not to be reached.
 
-        Here: as the order says. A shop with accounts answers by user first.
+        Here: as the order says, and nowhere by push: what its address is, only what sends there
+        knows (``UPSELL_PUSH``). A shop with accounts answers by user first.
         """
         if not who.order_ref or medium not in {"email", "sms"}:
             return None

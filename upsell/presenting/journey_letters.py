@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.urls import reverse
 
 from upsell import conf, snapshots
 from upsell.media.email import Letter
+from upsell.media.push import Notice
 from upsell.models import JourneyRun, Offer, OutboxMessage
 from upsell.models.tokens import offer_token
 from upsell.ports import Contact, Who
 from upsell.presenting import message_links, messages, preferences
 from upsell.presenting.mails import absolute, one_line
+
+LONGEST_HELD = timedelta(days=1)
+"""A message that has no end of its own waits no longer for a device that is off."""
 
 
 def letter(message: OutboxMessage, run: JourneyRun, contact: Contact) -> Letter:
@@ -29,6 +35,25 @@ def letter(message: OutboxMessage, run: JourneyRun, contact: Contact) -> Letter:
         headers={"Message-ID": message_id(message), **_list_headers(message)},
         category=message.category,
         tags={"upsell_run": str(run.pk), "upsell_message": str(message.pk)},
+    )
+
+
+def notice(message: OutboxMessage, run: JourneyRun, contact: Contact, *, now: datetime) -> Notice:
+    """Return what a device shows. The same row gives the same words, whenever it is made.
+
+    Raises:
+        Unresolved: Something it says is not known of this buyer.
+    """
+    made = _rendered(message, run, contact)
+    until = message.expires_at or now + LONGEST_HELD
+    return Notice(
+        to=contact.address,
+        title=one_line(made.subject),
+        body=made.words,
+        url=made.link,
+        language=made.language,
+        idempotency_key=message.key,
+        seconds=max(int((until - now).total_seconds()), 0),
     )
 
 

@@ -51,6 +51,10 @@ class Rendered:
     html: str
     language: str
     """Of its words: the buyer's where the message has it, else its default."""
+    words: str
+    """Its texts alone."""
+    link: str
+    """Of its first button; empty = it has none."""
 
 
 def of_person(contact: Contact) -> dict[str, str]:
@@ -110,6 +114,10 @@ def render(
             text=re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
             html=render_to_string("upsell/mail/message.html", context),
             language=language,
+            words="\n\n".join(
+                "\n".join(lines) for block in shown for lines in block.get("paragraphs", ())
+            ),
+            link=next((one["link"] for one in shown if one["kind"] == BlockKind.BUTTON.value), ""),
         )
 
 

@@ -184,9 +184,9 @@ def _missing(plan: Definition, journey: Journey) -> Iterable[Fault]:
                 )
 
 
-_NEEDED: Mapping[str, str] = {"sms": "UPSELL_SMS"}
+_NEEDED: Mapping[str, str] = {"sms": "UPSELL_SMS", "push": "UPSELL_PUSH"}
 """Medium to the setting without which nothing can be sent by it."""
-_NOT_YET = frozenset({"onsite", "push"})
+_NOT_YET = frozenset({"onsite"})
 """Media that have a name, and nothing yet that shows or sends what goes by them."""
 
 

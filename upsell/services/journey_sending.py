@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
@@ -18,7 +20,7 @@ from upsell import clock, conf, signals, snapshots
 from upsell.engine.conditions import evaluate, facts_needed
 from upsell.engine.placeholders import Unresolved
 from upsell.exceptions import NotFound
-from upsell.media import sms
+from upsell.media import push, sms
 from upsell.media.email import Handed, Letter, hand_over
 from upsell.models import Journey, JourneyRun, OutboxMessage
 from upsell.models.journey import ACTIVE
@@ -143,15 +145,14 @@ def _hand_over(message: OutboxMessage, *, now: datetime) -> bool:
         _close(message.pk, "SKIPPED", before="PENDING", reason=reach.reason, now=now)
         return False
     try:
-        made = _letter(message, run, contact)
+        hand = _ready(message, run, contact, now=now)
     except Unresolved as error:
         why = f"render_error: {error.name}"
         _close(message.pk, "SKIPPED", before="PENDING", reason=why, now=now)
         return False
     if not _last_look(message, now=now):
         return False
-    handed = _by_sms(message, made) if message.medium == "sms" else hand_over(made)
-    return _settle(message, handed, contact, now=now)
+    return _settle(message, hand(), contact, now=now)
 
 
 def _why_left(run: JourneyRun, *, now: datetime) -> str:
@@ -184,8 +185,18 @@ def _why_left(run: JourneyRun, *, now: datetime) -> str:
     return ""
 
 
-def _letter(message: OutboxMessage, run: JourneyRun, contact: Contact) -> Letter:
-    return journey_letters.letter(message, run, contact)
+def _ready(
+    message: OutboxMessage, run: JourneyRun, contact: Contact, *, now: datetime
+) -> Callable[[], Handed]:
+    """Word it for its medium; return what hands it over.
+
+    Raises:
+        Unresolved: Something it says is not known of this buyer.
+    """
+    if message.medium == "push":
+        return partial(_by_push, journey_letters.notice(message, run, contact, now=now))
+    made = journey_letters.letter(message, run, contact)
+    return partial(_by_sms, message, made) if message.medium == "sms" else partial(hand_over, made)
 
 
 def _last_look(message: OutboxMessage, *, now: datetime) -> bool:
@@ -216,6 +227,20 @@ def _by_sms(message: OutboxMessage, letter: Letter) -> Handed:
     return Handed(state="SENT")
 
 
+def _by_push(notice: push.Notice) -> Handed:
+    try:
+        conf.push().send(notice)
+    except push.PushRefused as error:
+        return Handed(
+            state="LATER" if error.retry and not error.gone else "FAILED",
+            reason=str(error),
+            bad_address=error.gone,
+        )
+    except Exception as error:
+        return Handed(state="UNKNOWN", reason=type(error).__name__)
+    return Handed(state="SENT")
+
+
 def _call(message: OutboxMessage, *, now: datetime) -> bool:
     if not _last_look(message, now=now):
         return False
@@ -235,7 +260,7 @@ def _settle(message: OutboxMessage, handed: Handed, contact: Contact, *, now: da
     _close(message.pk, handed.state, before="SENDING", reason=handed.reason, now=now)
     if handed.bad_address:
         reporting.hear(
-            provider=message.provider or "smtp",
+            provider=message.provider or ("smtp" if message.medium == "email" else message.medium),
             kind="bounced",
             reason="invalid",
             event_id=message.key,
