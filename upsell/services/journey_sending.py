@@ -16,10 +16,8 @@ from functools import partial
 from django.db import transaction
 from django.db.models import Q
 
-from upsell import clock, conf, signals, snapshots
-from upsell.engine.conditions import evaluate, facts_needed
+from upsell import clock, conf, signals
 from upsell.engine.placeholders import Unresolved
-from upsell.exceptions import NotFound
 from upsell.media import push, sms
 from upsell.media.email import Handed, Letter, hand_over
 from upsell.models import Journey, JourneyRun, OutboxMessage
@@ -28,11 +26,10 @@ from upsell.ports import Contact
 from upsell.presenting import journey_letters
 from upsell.services import (
     consenting,
-    facts,
     journey_calls,
     journey_holding,
+    journey_last_looks,
     journey_leaving,
-    journey_plans,
     journey_running,
     reporting,
 )
@@ -51,10 +48,6 @@ PAUSES = (
     timedelta(hours=12),
 )
 """After each try of which nothing was taken; then it failed."""
-_STAYS_TRUE = frozenset(
-    {"purchased", "returned", "order.cancelled", "order.refunded", "order.returned"}
-)
-"""Facts that an event makes true once and for all: its exit can be asked for without it."""
 
 
 def send_due(*, now: datetime | None = None, limit: int = 200) -> int:
@@ -130,7 +123,7 @@ def _hand_over(message: OutboxMessage, *, now: datetime) -> bool:
     run = message.run
     if run is None:
         return False
-    leaves = _why_left(run, now=now)
+    leaves = journey_last_looks.why_left(run, now=now)
     if leaves:
         with transaction.atomic(durable=True):
             journey_leaving.leave([run.pk], state="EXITED", reason=leaves, now=now)
@@ -153,36 +146,6 @@ def _hand_over(message: OutboxMessage, *, now: datetime) -> bool:
     if not _last_look(message, now=now):
         return False
     return _settle(message, hand(), contact, now=now)
-
-
-def _why_left(run: JourneyRun, *, now: datetime) -> str:
-    """Ask once more what would end the run: an event of it may have been lost, or be on its way."""
-    if run.deadline is not None and now >= run.deadline:
-        return "exit:service_started"
-    if run.order_ref:
-        try:
-            gone = snapshots.gone(conf.shop().order(run.order_ref))
-        except NotFound:
-            gone = "order_gone"
-        if gone:
-            return f"exit:{'starter_refunded' if gone == 'order_refunded' else gone}"
-    plan = journey_plans.plan_of(run.version_id, compressed=run.compressed)
-    for criterion in plan.exits:
-        if criterion.where is None:
-            continue
-        names = {one.fact for one in facts_needed(criterion.where)}
-        if not names <= _STAYS_TRUE:
-            continue  # what it says may have been true before, without the event
-        known = facts.gather(
-            facts_needed(criterion.where),
-            who=who_of(run),
-            starter=run.starter,
-            entered_at=run.entered_at,
-            now=now,
-        )
-        if evaluate(criterion.where, known).matches:
-            return f"exit:{criterion.id}"
-    return ""
 
 
 def _ready(
