@@ -1,17 +1,20 @@
-"""Pages that one message of a journey leads to: its question, and itself."""
+"""What one message of a journey leads to: its question, itself, and itself on a page."""
 
 from __future__ import annotations
 
 import logging
+from urllib.parse import urlsplit
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.template.loader import render_to_string
 
 from upsell import clock
 from upsell.engine.metrics import SCORES
 from upsell.engine.placeholders import Unresolved
-from upsell.presenting import journey_letters, message_links, wording
-from upsell.services import feedback
+from upsell.presenting import journey_letters, message_links, visitors, wording
+from upsell.services import feedback, journey_showing
+from upsell.services.journey_showing import OnPage
 from upsell.views import by_link, private, unavailable
 
 logger = logging.getLogger("upsell")
@@ -71,3 +74,41 @@ def view_online(request: HttpRequest, token: str) -> HttpResponse:
         logger.exception("message %s could not be shown", message.pk)
         return unavailable(request)
     return HttpResponse(page, headers={"Content-Security-Policy": ALONE})
+
+
+@private("GET", "HEAD")
+def onsite(request: HttpRequest) -> HttpResponse:
+    """Render the message that waits for this visitor, for pages that are cached; 204 without one.
+
+    A page of the shop's own has to ask: looked at from elsewhere it uses up nothing.
+    """
+
+    def rendered(found: OnPage) -> str:
+        told = {"message": found, "dismiss_url": message_links.dismiss_path(found.key, back)}
+        return render_to_string("upsell/includes/message.html", told, request)
+
+    back, html = _led(request), ""
+    if visitors.is_from_here(request):
+        html = journey_showing.show(request, render=rendered, now=clock.now())
+    return HttpResponse(html, status=200 if html else 204)
+
+
+def _led(request: HttpRequest) -> str:
+    """Return the path of the page that asked; the front page where nothing says so."""
+    page = urlsplit(request.headers.get("Referer", ""))
+    if page.netloc != request.get_host():
+        return "/"
+    return (page.path or "/") + (f"?{page.query}" if page.query else "")
+
+
+@private("POST", proof=by_link)
+def dismiss(request: HttpRequest, token: str) -> HttpResponse:
+    """Close a message on a page, and lead back to that page. The link, signed, is enough."""
+    told = message_links.dismiss_opened(token)
+    if told is None:
+        raise Http404
+    message, back = told
+    journey_showing.dismiss(message)
+    response = HttpResponseRedirect(back)
+    response.status_code = 303
+    return response

@@ -89,12 +89,25 @@ def test_a_medium_that_is_not_set_up_names_the_setting():
         journey_states.go_live(row, now=T0)
 
 
-@pytest.mark.parametrize("medium", ["onsite"])
-def test_a_medium_that_nothing_sends_by_is_a_fault(medium):
+def test_a_message_on_pages_is_published_where_its_links_have_a_base(settings):
+    template("words", medium="onsite")
     row = journey(live=False)
-    row.steps.filter(name="mail").update(told={"medium": medium, "template": "reminder"})
+    row.steps.filter(name="mail").update(told={"medium": "onsite", "template": "words"})
+    settings.UPSELL_BASE_URL = ""
 
-    with pytest.raises(journey_publishing.JourneyFaults, match=r"steps\.mail\.medium"):
+    with pytest.raises(journey_publishing.JourneyFaults, match="UPSELL_BASE_URL"):
+        journey_states.go_live(row, now=T0)
+
+    settings.UPSELL_BASE_URL = "https://shop.example"
+    journey_states.go_live(row, now=T0)
+    assert row.versions.count() == 1
+
+
+def test_a_mail_is_no_message_on_pages():
+    row = journey(live=False)
+    row.steps.filter(name="mail").update(told={"medium": "onsite", "template": "reminder"})
+
+    with pytest.raises(journey_publishing.JourneyFaults, match="is for email, not for onsite"):
         journey_states.go_live(row, now=T0)
 
 

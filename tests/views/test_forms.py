@@ -38,8 +38,8 @@ def link(name: str, offer: Offer) -> str:
 
 def test_every_form_of_ours_is_in_the_table() -> None:
     """Some are posted without a form: a provider's report, what the script of a page tells, and
-    a no to mails, or an answer to one. What a buyer wants to get has tests of its own:
-    ``test_leaving``.
+    a no to mails, an answer to one, or a no to a message on a page. What a buyer wants to get has
+    tests of its own: ``test_leaving``.
     """
     takes_posts = set()
     for pattern in get_resolver("upsell.urls").url_patterns:
@@ -49,7 +49,8 @@ def test_every_form_of_ours_is_in_the_table() -> None:
         if answer.status_code != 405:
             takes_posts.add(pattern.name)
 
-    assert takes_posts == {*FORMS, "webhook", "track", "unsubscribe", "preferences", "feedback"}
+    by_link = {"unsubscribe", "preferences", "feedback", "dismiss"}
+    assert takes_posts == {*FORMS, "webhook", "track"} | by_link
 
 
 WAYS = [

@@ -24,7 +24,7 @@ from upsell.models import (
     TemplateVersion,
 )
 from upsell.models.tokens import offer_token, undo_token
-from upsell.presenting.message_links import Rated, feedback_path, view_path
+from upsell.presenting.message_links import Rated, dismiss_path, feedback_path, view_path
 from upsell.presenting.preferences import Link, path_of
 from upsell.presenting.visitors import sees_trials
 
@@ -59,6 +59,8 @@ preferences    POST       404      200    200     200   200   200
 feedback       GET HEAD   404      200    200     200   200   200
 feedback       POST       404      200    200     200   200   200
 view_online    GET HEAD   404      200    200     200   200   200
+onsite         GET HEAD   204      204    204     204   204   204
+dismiss        POST       404      303    303     303   303   303
 fragment       GET HEAD   204      204    200     204   204   204
 webhook        POST       404      404    404     404   404   404
 webhook:unsigned POST     400      400    400     400   400   400
@@ -129,7 +131,7 @@ def browser_of(role: str, offer: Offer, people: dict[str, User]) -> Client:
 
 def address(route: str, role: str, offer: Offer) -> str:
     name, _, about = route.partition(":")
-    if name in {"fragment", "track"}:
+    if name in {"fragment", "track", "onsite"}:
         return reverse(f"upsell:{name}")
     if name == "webhook":
         return reverse("upsell:webhook", args=["card" if about else "no-such"])
@@ -138,6 +140,8 @@ def address(route: str, role: str, offer: Offer) -> str:
         return path_of(name, link)
     if name == "feedback" and role != "stranger":
         return feedback_path(Rated(customer_key=offer.customer_key, order_ref="", message="j:1"))
+    if name == "dismiss" and role != "stranger":
+        return dismiss_path(sent().key, "/")
     if name == "view_online" and role != "stranger":
         return view_path(sent().key)
     token = undo_token(offer) if about == "link" else offer_token(offer)
@@ -195,6 +199,7 @@ def test_absent_and_foreign_are_told_alike(shop, people) -> None:
     mine = offer_in("ACCEPTED", shop, user=people["owner"])
     for name in names_of(get_resolver("upsell.urls").url_patterns) - {
         "fragment",
+        "onsite",
         "webhook",
         "track",
     }:

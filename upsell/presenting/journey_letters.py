@@ -9,7 +9,7 @@ from django.urls import reverse
 from upsell import conf, snapshots
 from upsell.media.email import Letter
 from upsell.media.push import Notice
-from upsell.models import JourneyRun, Offer, OutboxMessage
+from upsell.models import JourneyRun, Offer, OutboxMessage, TemplateVersion
 from upsell.models.tokens import offer_token
 from upsell.ports import Contact, Who
 from upsell.presenting import message_links, messages, preferences
@@ -77,22 +77,47 @@ def page(message: OutboxMessage) -> str:
     run = message.run
     if run is None:
         raise LookupError(f"message {message.pk} has no run")
-    who = Who(
+    contact = conf.shop().contact(_who(run), message.medium) or Contact(address="")
+    return _rendered(message, run, contact).html
+
+
+def on_page(message: OutboxMessage, run: JourneyRun, *, language: str) -> messages.Shown:
+    """Return a message as one of the shop's pages shows it, in the page's language if it has it.
+
+    Raises:
+        Unresolved: Something it says is not known of this buyer.
+        Exception: Whatever the shop's ports raise.
+
+    Cost: the buyer's contact, asked of the shop, and the statements of ``links_of``.
+    """
+    contact = conf.shop().contact(_who(run), "email") or Contact(address="")
+    return messages.shown(
+        _version(message),
+        message.variables,
+        locale=language or contact.locale,
+        links=links_of(message, run) | messages.of_person(contact),
+    )
+
+
+def _who(run: JourneyRun) -> Who:
+    return Who(
         customer_key=run.customer_key,
         user_ref=run.user_ref,
         order_ref=run.order_ref,
         cart_ref=run.cart_ref,
     )
-    contact = conf.shop().contact(who, message.medium) or Contact(address="")
-    return _rendered(message, run, contact).html
 
 
-def _rendered(message: OutboxMessage, run: JourneyRun, contact: Contact) -> messages.Rendered:
+def _version(message: OutboxMessage) -> TemplateVersion:
     version = message.template
     if version is None:
         raise LookupError(f"message {message.pk} has no template")
+    return version
+
+
+def _rendered(message: OutboxMessage, run: JourneyRun, contact: Contact) -> messages.Rendered:
     return messages.render(
-        version,
+        _version(message),
         message.variables,
         locale=contact.locale,
         links=links_of(message, run) | messages.of_person(contact),

@@ -25,6 +25,7 @@ REASONS: Mapping[str, Words] = {
     "staff": gettext_lazy("ended by staff"),
     "capped": gettext_lazy("the buyer had enough messages"),
     "render_error": gettext_lazy("something the message says was not known"),
+    "dismissed": gettext_lazy("the buyer closed it"),
     "holdout": gettext_lazy("the buyer is in a control group"),
     "cap": gettext_lazy("the buyer had entered often enough"),
     "too_late": gettext_lazy("the event was too old"),

@@ -1,4 +1,4 @@
-"""Links of one message: to rate what it was about, and to read it as a page. Signed, no end."""
+"""Links of one message: to rate what it was about, to read it, to close it. Signed, no end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 FEEDBACK = "feedback"
 VIEW_ONLINE = "view_online"
+DISMISS = "dismiss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,27 @@ def view_opened(token: str) -> str | None:
     except (BadSignature, ValueError, TypeError):
         return None
     return str(message)
+
+
+def dismiss_path(message: str, back: str) -> str:
+    """Return the address, on its own host, that takes a no to a message on a page.
+
+    Args:
+        back: The page it is on, as a path: where the buyer goes on. What a browser would take
+            for another host's is the front page.
+    """
+    ours = back.startswith("/") and url_has_allowed_host_and_scheme(back, allowed_hosts=None)
+    back = back if ours else "/"
+    return _path(DISMISS, _signer(DISMISS).sign_object([message, back], compress=False))
+
+
+def dismiss_opened(token: str) -> tuple[str, str] | None:
+    """Return a message's key and the page it was on; none where we did not make the token."""
+    try:
+        message, back = _signer(DISMISS).unsign_object(token)
+    except (BadSignature, ValueError, TypeError):
+        return None
+    return str(message), str(back)
 
 
 def _signer(what: str) -> Signer:

@@ -57,6 +57,14 @@ class Rendered:
     """Of its first button; empty = it has none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One message for one buyer, for a template to show."""
+
+    values: Mapping[str, Any]
+    language: str
+
+
 def of_person(contact: Contact) -> dict[str, str]:
     """Return what is known of the person who is written to; never stored, asked when sending."""
     told = {
@@ -88,37 +96,62 @@ def render(
             cards and rows are all empty and that leads nowhere else is not sent either: it would
             be about nothing.
     """
+    page = shown(version, variables, locale=locale, links=links)
+    with translation.override(page.language):
+        text = render_to_string("upsell/mail/message.txt", page.values)
+        return Rendered(
+            subject=page.values["subject"],
+            text=re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
+            html=render_to_string("upsell/mail/message.html", page.values),
+            language=page.language,
+            words="\n\n".join(
+                "\n".join(lines)
+                for block in page.values["blocks"]
+                for lines in block.get("paragraphs", ())
+            ),
+            link=next(
+                (
+                    block["link"]
+                    for block in page.values["blocks"]
+                    if block["kind"] == BlockKind.BUTTON.value
+                ),
+                "",
+            ),
+        )
+
+
+def shown(
+    version: Message,
+    variables: Mapping[str, str],
+    *,
+    locale: str,
+    links: Mapping[str, str],
+) -> Shown:
+    """Return a message as the values that a template shows: blocks in their order, and links.
+
+    Takes and raises what ``render`` does.
+    """
     content, faults = blocks.read(version.content, medium="onsite")
     if content is None:
         raise ValueError(f"a message cannot be read: {faults[0].path}: {faults[0].message}")
     language, letter = content.letter(locale, version.default_language)
     values = {name: _clean(name, text) for name, text in {**variables, **links}.items()}
     with translation.override(language):
-        shown = _shown(letter, values)
+        found = _blocks(letter, values)
         subject = one_line(letter.subject.filled(values))
         if len(subject) > LONGEST_SUBJECT:
             subject = subject[: LONGEST_SUBJECT - 1].rstrip() + "…"
-        context = {
+        told = {
             "subject": subject,
             "preheader": _filled(letter.preheader, values),
-            "blocks": shown,
+            "blocks": found,
             "shop": values.get("shop.name", ""),
             "shop_url": _web(values.get("shop.url", "")),
             "unsubscribe_url": _web(values.get("links.unsubscribe", "")),
             "preferences_url": _web(values.get("links.preferences", "")),
             "view_url": _web(values.get("links.view_online", "")),
         }
-        text = render_to_string("upsell/mail/message.txt", context)
-        return Rendered(
-            subject=subject,
-            text=re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
-            html=render_to_string("upsell/mail/message.html", context),
-            language=language,
-            words="\n\n".join(
-                "\n".join(lines) for block in shown for lines in block.get("paragraphs", ())
-            ),
-            link=next((one["link"] for one in shown if one["kind"] == BlockKind.BUTTON.value), ""),
-        )
+    return Shown(values=told, language=language)
 
 
 def flat(text: str) -> str:
@@ -140,7 +173,7 @@ _ABOUT = (BlockKind.OFFER_CARD, BlockKind.SUGGESTION_ROW, BlockKind.ITEM_ROW)
 """Blocks of things: left out where there are none, so long as the message has a way on."""
 
 
-def _shown(letter: Letter, values: Mapping[str, str]) -> list[dict[str, Any]]:
+def _blocks(letter: Letter, values: Mapping[str, str]) -> list[dict[str, Any]]:
     met = [
         block
         for block in letter.blocks
@@ -163,20 +196,20 @@ _WANTED: Mapping[BlockKind, str] = {
     BlockKind.ITEM_ROW: "purchased.items",
 }
 
-Shown = dict[str, Any] | None
+_Block = dict[str, Any] | None
 
 
-def _heading(block: Block, values: Mapping[str, str]) -> Shown:
+def _heading(block: Block, values: Mapping[str, str]) -> _Block:
     return {"text": _filled(block.words["text"], values)}
 
 
-def _text(block: Block, values: Mapping[str, str]) -> Shown:
+def _text(block: Block, values: Mapping[str, str]) -> _Block:
     written = _UNWRITTEN.sub("", block.words["text"].filled(values).replace("\r\n", "\n"))
     parts = re.split(r"\n\s*\n", written.strip())
     return {"paragraphs": [[line.strip() for line in part.split("\n")] for part in parts]}
 
 
-def _image(block: Block, values: Mapping[str, str]) -> Shown:
+def _image(block: Block, values: Mapping[str, str]) -> _Block:
     return {
         "url": _address(block.image, values),
         "alt": _filled(block.words["alt"], values),
@@ -184,21 +217,21 @@ def _image(block: Block, values: Mapping[str, str]) -> Shown:
     }
 
 
-def _button(block: Block, values: Mapping[str, str]) -> Shown:
+def _button(block: Block, values: Mapping[str, str]) -> _Block:
     return {
         "label": _filled(block.words["label"], values),
         "link": _address(block.link, values),
     }
 
 
-def _items(block: Block, values: Mapping[str, str]) -> Shown:
+def _items(block: Block, values: Mapping[str, str]) -> _Block:
     rows = json.loads(values.get(ROWS) or "[]")
     for row in rows:
         row["url"], row["image"] = _web(row["url"]), _web(row["image"])
     return {"rows": rows} if rows else None
 
 
-def _card(block: Block, values: Mapping[str, str]) -> Shown:
+def _card(block: Block, values: Mapping[str, str]) -> _Block:
     told = {name: values.get(f"offer.{name}", "") for name in blocks.CARD}
     link = _web(told["link"])
     if not told["name"] or not link:
@@ -212,7 +245,7 @@ def _card(block: Block, values: Mapping[str, str]) -> Shown:
     }
 
 
-def _suggestions(block: Block, values: Mapping[str, str]) -> Shown:
+def _suggestions(block: Block, values: Mapping[str, str]) -> _Block:
     rows = []
     for place in range(1, block.most + 1):
         told = {
@@ -226,7 +259,7 @@ def _suggestions(block: Block, values: Mapping[str, str]) -> Shown:
     return {"text": _filled(block.words["text"], values), "rows": rows} if rows else None
 
 
-def _rating(block: Block, values: Mapping[str, str]) -> Shown:
+def _rating(block: Block, values: Mapping[str, str]) -> _Block:
     link = _address(block.link, values)
     join = "&" if "?" in link else "?"
     return {
@@ -242,7 +275,7 @@ def _rating(block: Block, values: Mapping[str, str]) -> Shown:
     }
 
 
-_SHOW: Mapping[BlockKind, Callable[[Block, Mapping[str, str]], Shown]] = {
+_SHOW: Mapping[BlockKind, Callable[[Block, Mapping[str, str]], _Block]] = {
     BlockKind.HEADING: _heading,
     BlockKind.TEXT: _text,
     BlockKind.IMAGE: _image,

@@ -157,18 +157,14 @@ def _missing(plan: Definition, journey: Journey) -> Iterable[Fault]:
             for name in sorted(never):
                 told = f"“{slug}” needs {{{name}}}, which nobody in this journey can have"
                 yield Fault(path=path, message=told)
-        if medium in _NOT_YET:
-            yield Fault(
-                path=f"steps.{step.id}.medium", message=f"nothing sends messages by {medium} yet"
-            )
         needed = _NEEDED.get(medium)
         if needed and not conf.get(needed):
             yield Fault(path=f"steps.{step.id}.medium", message=f"set {needed} first: it is empty")
         category = step.told.get("category", journey.category)
-        if category == "marketing" and medium == "email" and not conf.get("UPSELL_BASE_URL"):
+        if category == "marketing" and medium in _LINKED and not conf.get("UPSELL_BASE_URL"):
             yield Fault(
                 path=f"steps.{step.id}",
-                message="set UPSELL_BASE_URL first: a marketing mail has a link to leave by",
+                message="set UPSELL_BASE_URL first: a marketing message has a link to leave by",
             )
         if category == "transactional" and journey.category == "marketing":
             yield Fault(
@@ -186,8 +182,8 @@ def _missing(plan: Definition, journey: Journey) -> Iterable[Fault]:
 
 _NEEDED: Mapping[str, str] = {"sms": "UPSELL_SMS", "push": "UPSELL_PUSH"}
 """Medium to the setting without which nothing can be sent by it."""
-_NOT_YET = frozenset({"onsite"})
-"""Media that have a name, and nothing yet that shows or sends what goes by them."""
+_LINKED = frozenset({"email", "onsite"})
+"""Media whose marketing carries a link to leave by."""
 
 
 def iso_of(length: timedelta) -> str:

@@ -157,8 +157,6 @@ class RunWorld:
         if found.get("skip_next"):
             self.found["skip_next"] = False
             return "nothing to offer"
-        if message.medium == "onsite":
-            return ""
         reach = consenting.may_write(
             self.who,
             message.medium,
@@ -177,6 +175,8 @@ class RunWorld:
         return variables.gather(variables.names_of(version), run=run, now=self.now, asking=asking)
 
     def _contact(self, medium: str) -> Contact | None:
+        if medium == consenting.ONSITE:
+            return None  # nobody's address is asked for
         if medium not in self._contacts:
             self._contacts[medium] = conf.shop().contact(self.who, medium)
         return self._contacts[medium]

@@ -1,9 +1,10 @@
-"""``{% load upsell %}``: the offer on the host's page, or nothing."""
+"""``{% load upsell %}``: an offer or a message on the host's page, or nothing."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 from django import template
@@ -14,10 +15,12 @@ from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from upsell import clock, conf, queries
+from upsell.presenting import message_links
 from upsell.presenting.offers import GONE, shown_offer
 from upsell.presenting.panels import order_panel
 from upsell.presenting.telling import LOOKS, sealed, where
-from upsell.services import events, offering
+from upsell.services import events, journey_showing, offering
+from upsell.services.journey_showing import OnPage
 
 logger = logging.getLogger("upsell")
 
@@ -62,6 +65,44 @@ def _rendered(context: Any, request: HttpRequest, order: object) -> SafeString |
     values = {"offer": shown, "request": request, "csrf_token": context.get("csrf_token")}
     found = context.template.engine.get_template("upsell/includes/offer.html")
     rendered: SafeString = found.render(context.new(values))
+    return rendered
+
+
+@register.simple_tag(takes_context=True)
+def upsell_messages(context: Any, *, lazy: bool = False) -> SafeString | str:
+    """Render the one message that waits for this visitor and is due the longest, or nothing.
+
+    Rendering it for a person is its one impression. ``lazy=True`` renders a placeholder that a
+    script fills from an address that is never cached, for pages that are. Whatever goes wrong is
+    logged once and renders nothing.
+
+    Cost: no statement for a visitor of whom nothing is known, and one, on indexes, for whoever
+    nobody writes to. No cookie is set for anybody, and with ``lazy=True`` nothing is asked.
+    """
+    request: HttpRequest | None = context.get("request")
+    if request is None:
+        return ""
+    try:
+        if lazy:
+            return render_to_string(
+                "upsell/includes/lazy.html", {"fragment_url": reverse("upsell:onsite")}
+            )
+        inside = transaction.get_connection().in_atomic_block
+        with transaction.atomic() if inside else nullcontext():
+            return journey_showing.show(
+                request, render=partial(_message, context, request), now=clock.now()
+            )
+    except Exception:
+        # The last door before the host's page: nothing of ours may pass it.
+        logger.exception("a message could not be rendered")
+        return ""
+
+
+def _message(context: Any, request: HttpRequest, found: OnPage) -> SafeString:
+    dismiss_url = message_links.dismiss_path(found.key, request.get_full_path())
+    values = {"message": found, "request": request, "dismiss_url": dismiss_url}
+    template = context.template.engine.get_template("upsell/includes/message.html")
+    rendered: SafeString = template.render(context.new(values))
     return rendered
 
 

@@ -39,7 +39,7 @@
   for (const place of document.querySelectorAll("[data-upsell-lazy]")) {
     fetch(place.dataset.upsellLazy, { credentials: "same-origin" }).then(async (answer) => {
       if (answer.status !== 200) return;
-      const made = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".upsell");
+      const made = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(".upsell, .upsell-message");
       if (made) { place.replaceChildren(made); within(place); }
     }).catch(() => {});
   }
