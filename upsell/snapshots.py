@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -91,6 +92,10 @@ _lock = threading.Lock()
 _snapshot: _Snapshot | None = None
 _journeys: bool | None = None
 """Whether there is one that may listen to events; none = not looked yet."""
+_looked = 0.0
+"""When that was looked at, on the monotonic clock."""
+LOOKS = timedelta(minutes=1)
+"""How long a look at which there was none is believed."""
 
 
 def index(version: int | None = None) -> CampaignIndex:
@@ -121,6 +126,18 @@ def may_have_journeys() -> bool:
     return _journeys is not False
 
 
+def had_no_journeys() -> bool:
+    """Whether there was no journey at a look of the last minute. No statement."""
+    return _journeys is False and time.monotonic() - _looked < LOOKS.total_seconds()
+
+
+def has_journeys_lately() -> bool:
+    """Whether there are journeys; looked at anew once a minute while there are none."""
+    if _journeys:
+        return True
+    return False if had_no_journeys() else look_for_journeys()
+
+
 def has_journeys() -> bool:
     """Whether some journey listened when last looked; a statement where nobody has looked yet."""
     return look_for_journeys() if _journeys is None else _journeys
@@ -131,7 +148,8 @@ def look_for_journeys() -> bool:
 
     Whoever compiles the campaigns looks along, since a journey's edit raises their version too.
     """
-    global _journeys
+    global _journeys, _looked
+    _looked = time.monotonic()
     # One that is paused, or takes nobody in any more, has runs that events end.
     _journeys = Journey.objects.filter(state__in=["LIVE", "PAUSED", "SUNSET"]).exists()
     return _journeys

@@ -60,11 +60,12 @@ def show(request: HttpRequest, *, render: Callable[[OnPage], str], now: datetime
         render: Makes of a message what stands on the page.
         now: The process's time will do.
 
-    Cost: nothing for a visitor of whom nothing is known, one statement on indexes for whoever
+    Cost: one statement a minute where there is no journey, else nothing for a visitor of whom
+    nothing is known, one statement on indexes for whoever
     nobody writes to, and what ``Shop.customer`` and ``Shop.order_for_request`` cost. A message
     adds its last look, which asks the shop, and its claim.
     """
-    if not visitors.is_a_person(request):
+    if not visitors.is_a_person(request) or not snapshots.has_journeys_lately():
         return ""
     for message_id in _waiting(request, now=now):
         found = _shown(message_id, render, now=now)
