@@ -97,6 +97,7 @@ if os.environ.get("STRIPE_SECRET_KEY", "").startswith("sk_test_") and find_spec(
     UPSELL_STRIPE_WEBHOOK_SECRETS = os.environ.get("STRIPE_WEBHOOK_SECRETS", "").split()
 UPSELL_COST_CURRENCY = "EUR"  # what Product.cost is in; the shop that sells in yen has no profit
 UPSELL_BASE_URL = "http://127.0.0.1:8000"
+UPSELL_POSTAL_ADDRESS = "Example Shops Ltd\n1 Example Street\n10115 Berlin"
 # Whoever tries this out has one address and many test cards.
 UPSELL_LIMIT_BUYER = UPSELL_LIMIT_ADDRESS = UPSELL_LIMIT_REFUSED = (500, timedelta(hours=1))
 UPSELL_TERMS_URL = "/terms/"

@@ -105,3 +105,4 @@ UPSELL_UNKNOWN_RETRY_SECONDS = 0.0
 UPSELL_LIMIT_BUYER = UPSELL_LIMIT_ADDRESS = UPSELL_LIMIT_REFUSED = (10_000, timedelta(hours=1))
 # No test but the one of this budget may hang on how busy the machine is.
 UPSELL_TIME_BUDGET = timedelta(minutes=1)
+UPSELL_POSTAL_ADDRESS = "Example Shops Ltd\n1 Example Street"

@@ -41,6 +41,7 @@ DEFAULTS: Mapping[str, Any] = {
     "UPSELL_FULFILMENT_HOLD": False,  # ask the host to wait while an offer is open
     "UPSELL_FROM_EMAIL": "",  # empty = DEFAULT_FROM_EMAIL
     "UPSELL_STAFF_EMAIL": "",  # who hears of outdated documents; empty = flag and log only
+    "UPSELL_POSTAL_ADDRESS": "",  # in the footer of marketing mails; lines as you write them
     "UPSELL_BASE_URL": "",  # https://shop.example, for links in mails and returns from the bank
     "UPSELL_TERMS_URL": "",  # link to the shop's terms, shown on the offer
     "UPSELL_RETURNS_URL": "",  # link to the shop's returns page

@@ -71,6 +71,8 @@ class ChannelTerms:
     confirmation_mail: bool
     sender: str
     staff_address: str
+    postal_address: str
+    """Of the shop, for the footer of marketing mails; lines as they are written."""
     hold: bool
     holdout: int
     """Buckets of buyers who are never offered anything."""
@@ -263,6 +265,9 @@ def _terms(row: ChannelSettings | None) -> ChannelTerms:
         confirmation_mail=bool(conf.get("UPSELL_CONFIRMATION_MAIL")) if mail is None else mail,
         sender=(row and row.sender) or str(conf.get("UPSELL_FROM_EMAIL")),
         staff_address=(row and row.staff_address) or str(conf.get("UPSELL_STAFF_EMAIL")),
+        postal_address=(
+            (row and row.postal_address) or str(conf.get("UPSELL_POSTAL_ADDRESS"))
+        ).strip(),
         hold=bool(conf.get("UPSELL_FULFILMENT_HOLD")) if hold is None else hold,
         holdout=min(row.holdout * BUCKETS // 100, MAX_HOLDOUT) if row else 0,
         holdout_salt=row.holdout_salt if row else HOLDOUT_SALT,

@@ -74,6 +74,7 @@ def test_each_field_says_what_empty_means(client, boss, shop, settings):
     settings.UPSELL_OFFER_LIFETIME = timedelta(minutes=45)
     settings.UPSELL_CONFIRMATION_MAIL = False
     settings.UPSELL_STAFF_EMAIL = "desk@example.org"
+    settings.UPSELL_POSTAL_ADDRESS = "Shop Ltd\n1 Street"
 
     form = client.get(url("channelsettings_add")).context["adminform"].form
 
@@ -82,6 +83,7 @@ def test_each_field_says_what_empty_means(client, boss, shop, settings):
     assert "00:45:00" in helps["validity"]
     assert helps["confirmation_mail"].endswith("Empty: no.")
     assert "desk@example.org" in helps["staff_address"]
+    assert helps["postal_address"].endswith("Empty: Shop Ltd, 1 Street.")
     assert [str(text) for _code, text in form.fields["channel"].widget.choices] == [
         "all channels", "Web",
     ]  # fmt: skip

@@ -47,7 +47,8 @@ def rendered(*blocks: dict[str, Any], locale: str = "en", **changes: Any) -> Ren
     content |= changes.pop("also", {})
     version = SimpleNamespace(content=content, default_language="en")
     links = changes.pop("links", LINKS)
-    return render(version, VALUES | changes.pop("values", {}), locale=locale, links=links)
+    values = VALUES | changes.pop("values", {})
+    return render(version, values, locale=locale, links=links, **changes)
 
 
 def text(words: str) -> dict[str, Any]:
@@ -107,6 +108,20 @@ def test_a_mail_has_a_way_out_where_there_is_one_and_nothing_where_there_is_none
     assert "https://shop.example/u/abc/" in rendered(text("Hi")).html
     assert "https://shop.example/u/abc/" in rendered(text("Hi")).text
     assert "Unsubscribe" not in rendered(text("Hi"), links={}).html
+
+
+def test_the_postal_address_stands_at_the_end_line_by_line_and_escaped():
+    made = rendered(text("Hi"), postal_address=" Shop & Sons\r\n\n<b>1 Street</b>\n")
+
+    assert "Shop &amp; Sons<br>&lt;b&gt;1 Street&lt;/b&gt;</p>" in made.html
+    assert made.text.endswith("\nShop & Sons\n<b>1 Street</b>\n")
+
+
+def test_the_postal_address_needs_no_link_beside_it():
+    made = rendered(text("Hi"), links={}, postal_address="1 Street")
+
+    assert "1 Street</p>" in made.html
+    assert "1 Street" not in rendered(text("Hi"), links={}).html
 
 
 @pytest.mark.parametrize(

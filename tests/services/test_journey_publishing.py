@@ -20,6 +20,7 @@ from tests.services.journeys import (
     template,
 )
 from upsell.models import (
+    ChannelSettings,
     JourneyRun,
     JourneyVersion,
     StepLog,
@@ -109,6 +110,34 @@ def test_a_mail_is_no_message_on_pages():
 
     with pytest.raises(journey_publishing.JourneyFaults, match="is for email, not for onsite"):
         journey_states.go_live(row, now=T0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "rows", "category", "warned"),
+    [
+        pytest.param("1 Street", {}, "marketing", "", id="for all"),
+        pytest.param("", {}, "marketing", " of web, other", id="nowhere"),
+        pytest.param("", {"web": "1 Street"}, "marketing", " of other", id="one channel has none"),
+        pytest.param("", {"": "1 Street"}, "marketing", "", id="the row for all"),
+        pytest.param("", {}, "transactional", "", id="no marketing"),
+    ],
+)
+def test_marketing_mails_without_a_postal_address_are_warned_of(
+    settings, setting, rows, category, warned
+):
+    settings.UPSELL_POSTAL_ADDRESS = setting
+    for channel, address in rows.items():
+        ChannelSettings.objects.create(channel=channel, postal_address=address)
+    row = journey(category=category, channels=["web", "other"], live=False)
+
+    document = journey_publishing.document_of(row)
+    _plan, faults, warnings = journey_publishing.checked(document, journey=row)
+
+    told = [one for one in warnings if "postal address" in one.message]
+    assert [one.path for one in told] == ["steps.mail"] * bool(warned)
+    assert all(f"marketing mails{warned} have" in one.message for one in told)
+    assert not faults
+    journey_states.go_live(row, now=T0)  # it is unwise, and not refused
 
 
 def test_j28_a_published_version_never_changes():

@@ -31,7 +31,7 @@ from upsell.snapshots import LONGEST, SHORTEST
 logger = logging.getLogger("upsell")
 
 _SENDER = re.compile(r"[^<>\r\n]*<([^<>\s]+)>|([^<>\s]+)")
-_ADDRESSES = frozenset({"sender", "staff_address"})
+_ADDRESSES = frozenset({"sender", "staff_address", "postal_address"})
 """Logged as changed, never as they are: they may be a person's."""
 
 
@@ -68,9 +68,10 @@ class ChannelSettingsForm(forms.ModelForm):
         model = ChannelSettings
         fields = (
             "channel", "enabled", "validity", "undo_time", "hold", "confirmation_mail", "sender",
-            "staff_address", "holdout", "time_zone", "ask_satisfaction", "ancillary_tags",
-            "ancillary_categories",
+            "staff_address", "postal_address", "holdout", "time_zone", "ask_satisfaction",
+            "ancillary_tags", "ancillary_categories",
         )  # fmt: skip
+        widgets = {"postal_address": forms.Textarea(attrs={"rows": 4, "cols": 40})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -90,6 +91,9 @@ class ChannelSettingsForm(forms.ModelForm):
             % (conf.get("UPSELL_FROM_EMAIL") or _("the site's own")),
             "staff_address": _("Who hears of invoices that have to be written again. Empty: %s.")
             % (conf.get("UPSELL_STAFF_EMAIL") or _("nobody, it stands in the log")),
+            "postal_address": _("Stands at the end of marketing mails: the law of many countries "
+                                "asks for it. Lines as you write them. Empty: %s.")
+            % (", ".join(conf.get("UPSELL_POSTAL_ADDRESS").split("\n")) or _("none")),
             "holdout": _("Share of buyers who are never offered anything, to measure against: 0 to "
                          "20. From about 1,000 orders a month, 5 is enough to see what offers "
                          "really earn."),
@@ -158,7 +162,7 @@ class ChannelSettingsAdmin(admin.ModelAdmin):
         (gettext_lazy("Times"), {"fields": ("validity", "undo_time", "time_zone")}),
         (
             gettext_lazy("Mails and fulfilment"),
-            {"fields": ("confirmation_mail", "sender", "staff_address", "hold")},
+            {"fields": ("confirmation_mail", "sender", "postal_address", "staff_address", "hold")},
         ),
         (
             gettext_lazy("Ancillaries"),

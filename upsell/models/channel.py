@@ -30,6 +30,7 @@ class ChannelSettings(Versioned):
     confirmation_mail = models.BooleanField(_("confirmation mail"), null=True, blank=True)
     sender = models.CharField(_("sender"), max_length=254, blank=True)
     staff_address = models.EmailField(_("staff address"), blank=True)
+    postal_address = models.CharField(_("postal address"), max_length=300, blank=True)
     hold = models.BooleanField(_("hold fulfilment while an offer is open"), null=True, blank=True)
     undo_time = models.DurationField(_("time to undo"), null=True, blank=True)
     holdout = models.PositiveSmallIntegerField(

@@ -25,13 +25,14 @@ def letter(message: OutboxMessage, run: JourneyRun, contact: Contact) -> Letter:
     Raises:
         Unresolved: Something it says is not known of this buyer.
     """
-    made = _rendered(message, run, contact)
+    terms = snapshots.policy(run.channel)
+    made = _rendered(message, run, contact, terms)
     return Letter(
         to=contact.address,
         subject=one_line(made.subject),
         text=made.text,
         html=made.html,
-        sender=snapshots.policy(run.channel).sender,
+        sender=terms.sender,
         headers={"Message-ID": message_id(message), **_list_headers(message)},
         category=message.category,
         tags={"upsell_run": str(run.pk), "upsell_message": str(message.pk)},
@@ -44,7 +45,7 @@ def notice(message: OutboxMessage, run: JourneyRun, contact: Contact, *, now: da
     Raises:
         Unresolved: Something it says is not known of this buyer.
     """
-    made = _rendered(message, run, contact)
+    made = _rendered(message, run, contact, snapshots.policy(run.channel))
     until = message.expires_at or now + LONGEST_HELD
     return Notice(
         to=contact.address,
@@ -72,13 +73,13 @@ def page(message: OutboxMessage) -> str:
         Unresolved: Something it says is not known of this buyer any more.
         Exception: Whatever the shop's ports raise.
 
-    Cost: the buyer's contact, asked of the shop, and the statements of ``links_of``.
+    Cost: the buyer's contact, asked of the shop, the statements of ``links_of``, and one.
     """
     run = message.run
     if run is None:
         raise LookupError(f"message {message.pk} has no run")
     contact = conf.shop().contact(_who(run), message.medium) or Contact(address="")
-    return _rendered(message, run, contact).html
+    return _rendered(message, run, contact, snapshots.policy(run.channel)).html
 
 
 def on_page(message: OutboxMessage, run: JourneyRun, *, language: str) -> messages.Shown:
@@ -115,12 +116,15 @@ def _version(message: OutboxMessage) -> TemplateVersion:
     return version
 
 
-def _rendered(message: OutboxMessage, run: JourneyRun, contact: Contact) -> messages.Rendered:
+def _rendered(
+    message: OutboxMessage, run: JourneyRun, contact: Contact, terms: snapshots.ChannelTerms
+) -> messages.Rendered:
     return messages.render(
         _version(message),
         message.variables,
         locale=contact.locale,
         links=links_of(message, run) | messages.of_person(contact),
+        postal_address=terms.postal_address if _is_marketing_mail(message) else "",
     )
 
 
@@ -152,7 +156,11 @@ def links_of(message: OutboxMessage, run: JourneyRun) -> dict[str, str]:
 
 
 def _list_headers(message: OutboxMessage) -> dict[str, str]:
-    if message.category != "marketing" or message.medium != "email":
+    if not _is_marketing_mail(message):
         return {}
     base = str(conf.get("UPSELL_BASE_URL"))
     return preferences.list_headers(message.customer_key, message.medium, message.category, base)
+
+
+def _is_marketing_mail(message: OutboxMessage) -> bool:
+    return message.category == "marketing" and message.medium == "email"

@@ -81,6 +81,7 @@ def render(
     *,
     locale: str,
     links: Mapping[str, str],
+    postal_address: str = "",
 ) -> Rendered:
     """Return a message as it is sent.
 
@@ -90,6 +91,7 @@ def render(
         locale: The buyer's; the message's default language where it does not speak it.
         links: What is made when it is sent (``variables.SENT_WITH``), by name: absolute addresses,
             and ``of_person``.
+        postal_address: The shop's, for the footer; lines as they are written.
 
     Raises:
         Unresolved: A text, or an address, has neither a value nor a fallback. A message whose
@@ -98,11 +100,13 @@ def render(
     """
     page = shown(version, variables, locale=locale, links=links)
     with translation.override(page.language):
-        text = render_to_string("upsell/mail/message.txt", page.values)
+        lines = [flat(line) for line in postal_address.splitlines() if line.strip()]
+        context = {**page.values, "postal_lines": lines}
+        text = render_to_string("upsell/mail/message.txt", context)
         return Rendered(
             subject=page.values["subject"],
             text=re.sub(r"\n{3,}", "\n\n", text).strip() + "\n",
-            html=render_to_string("upsell/mail/message.html", page.values),
+            html=render_to_string("upsell/mail/message.html", context),
             language=page.language,
             words="\n\n".join(
                 "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 
-from upsell import clock, conf
+from upsell import clock, conf, snapshots
 from upsell.engine.conditions import ConditionError
 from upsell.engine.journeys.definition import Definition, Fault, Kind
 from upsell.engine.journeys.draft import StepDraft, definition_of
@@ -64,6 +64,8 @@ def checked(
     if plan is None:
         return None, faults, []
     faults = list(_missing(plan, journey))
+    if not faults:
+        warnings += _without_address(plan, journey)
     return (None if faults else plan), faults, warnings
 
 
@@ -130,6 +132,28 @@ def without_segments(document: Mapping[str, Any]) -> tuple[dict[str, Any], list[
         made[name] = [row(one, f"{name}.{place}") for place, one in enumerate(document[name])]
     made["steps"] = {name: row(one, f"steps.{name}") for name, one in document["steps"].items()}
     return made, faults
+
+
+def _without_address(plan: Definition, journey: Journey) -> list[Fault]:
+    """Warn, at the first marketing mail, of sales channels without an address for its footer."""
+    mails = [
+        step
+        for step in plan.steps.values()
+        if step.kind is Kind.SEND
+        and step.told.get("medium") == "email"
+        and step.told.get("category", journey.category) == "marketing"
+    ]
+    if not mails:
+        return []
+    bare = [one for one in journey.channels or [""] if not snapshots.policy(one).postal_address]
+    if not bare:
+        return []
+    where = f" of {', '.join(bare)}" if any(bare) else ""
+    told = (
+        f"its marketing mails{where} have no postal address in their footer, for which the law of "
+        "many countries asks: set UPSELL_POSTAL_ADDRESS, or write it into the channel settings"
+    )
+    return [Fault(path=f"steps.{mails[0].id}", message=told)]
 
 
 def _missing(plan: Definition, journey: Journey) -> Iterable[Fault]:

@@ -50,6 +50,7 @@ def preview(template: MessageTemplate, *, language: str, order_ref: str, now: da
     names |= {CONDITION + one for one in letter.conditions}
     with translation.override(language):
         values = examples(names, language)
+    by_mail = template.medium == MessageTemplate.Medium.EMAIL
     occasion = None
     if order_ref:
         occasion = conf.shop().order(order_ref)
@@ -58,7 +59,14 @@ def preview(template: MessageTemplate, *, language: str, order_ref: str, now: da
             name: text for name, text in values.items() if not name.startswith(_OF_ORDERS)
         } | found
     try:
-        made = render(template, values, locale=language, links=example_links())
+        channel = occasion.channel if occasion is not None else ""
+        made = render(
+            template,
+            values,
+            locale=language,
+            links=example_links(),
+            postal_address=snapshots.policy(channel).postal_address if by_mail else "",
+        )
     except Unresolved as error:
         return Preview(occasion=occasion, missing=error.name)
     return Preview(rendered=made, occasion=occasion)

@@ -77,7 +77,8 @@ def upsell_messages(context: Any, *, lazy: bool = False) -> SafeString | str:
     logged once and renders nothing.
 
     Cost: one statement a minute while there is no journey; else none for a visitor of whom nothing
-    is known, and one, on indexes, for whoever nobody writes to. No cookie is set for anybody, and with ``lazy=True`` nothing is asked.
+    is known, and one, on indexes, for whoever nobody writes to. No cookie is set for anybody, and
+    with ``lazy=True`` nothing is asked.
     """
     request: HttpRequest | None = context.get("request")
     if request is None:
