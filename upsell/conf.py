@@ -89,6 +89,7 @@ DEFAULTS: Mapping[str, Any] = {
         "sms": ("21:00", "09:00"),
         "push": ("21:00", "09:00"),
     },
+    "UPSELL_CLICK_LINKS": True,  # count who follows a link of a message; needs UPSELL_BASE_URL
     "UPSELL_SOFT_OPT_IN": False,  # may who bought be written to about similar goods, unasked
     "UPSELL_CELERY_QUEUE": "",  # empty = Celery's default queue
 }
@@ -257,6 +258,11 @@ def _medium(name: Any) -> str:
 
 def _hours(begins: Any, ends: Any) -> tuple[time, time]:
     return time.fromisoformat(begins), time.fromisoformat(ends)
+
+
+def click_links() -> bool:
+    """Return whether links of messages go by way of our own address, and who follows one counts."""
+    return bool(get("UPSELL_CLICK_LINKS") and get("UPSELL_BASE_URL"))
 
 
 def money(value: str | Decimal) -> Decimal:

@@ -23,6 +23,7 @@ urlpatterns = [
     path("messages/<str:token>/", views_messages.view_online, name="view_online"),
     path("onsite/", views_messages.onsite, name="onsite"),
     path("onsite/<str:token>/dismiss/", views_messages.dismiss, name="dismiss"),
+    path("follow/<str:token>/", views_messages.follow, name="follow"),
     path("fragment/", views.fragment, name="fragment"),
     path("track/", views.track, name="track"),
     path("webhooks/<slug:gateway>/", views.webhook, name="webhook"),

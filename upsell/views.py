@@ -36,12 +36,13 @@ from upsell.engine.metrics import SCORES
 from upsell.exceptions import ChargeDeclined, OfferNotAcceptable, OfferNotFound
 from upsell.models import EventInbox, Offer
 from upsell.models.tokens import offer_token
-from upsell.presenting import preferences, telling, visitors
+from upsell.presenting import clicks, preferences, telling, visitors
 from upsell.presenting.offers import GONE, opened, shown_offer
 from upsell.presenting.visitors import client_address, is_a_person
 from upsell.queries import Page
 from upsell.services import (
     accepting,
+    clicking,
     declining,
     events,
     fulfilling,
@@ -187,6 +188,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
     number, *more = request.POST.getlist("quote") or [""]
     if more or not (number.isascii() and number.isdigit() and len(number) < 9):
         return _problem(request, token, "bad_input", 400)
+    clicking.confirm(clicks.came_from(clicks.mark_of(request)))
     response = _answer(
         request,
         token,
@@ -208,6 +210,7 @@ def accept(request: HttpRequest, token: str) -> HttpResponse:
 @private("POST")
 def decline(request: HttpRequest, token: str) -> HttpResponse:
     """Take a no."""
+    clicking.confirm(clicks.came_from(clicks.mark_of(request)))
     return _answer(request, token, "DECLINED", lambda: declining.decline(token=token))
 
 
@@ -317,7 +320,8 @@ def _tracked(request: HttpRequest, response: HttpResponse) -> int:
     try:
         # The largest is read and one byte more, whatever the sender says of its length.
         body = request.read(telling.MOST_BYTES + 1)
-        told = telling.unsealed(body[: telling.MOST_BYTES].decode())
+        sealed, _sign, mark = body[: telling.MOST_BYTES].decode().partition("\n")
+        told = telling.unsealed(sealed)
     except (BadSignature, UnicodeDecodeError, OSError):
         return 400
     shop, now = conf.shop(), clock.now()
@@ -327,6 +331,7 @@ def _tracked(request: HttpRequest, response: HttpResponse) -> int:
     if wait is not None:
         response["Retry-After"] = str(max(1, int(wait.total_seconds())))
         return STATUS_OF["rate_limited"]
+    clicking.confirm(clicks.came_from(mark))
     customer = shop.customer(request)
     key = snapshots.customer_key(customer) if customer is not None else ""
     key = key or visitors.visitor_key(request) or visitors.remember(request, response)
@@ -449,7 +454,8 @@ def _absolute(request: HttpRequest, token: str) -> str:
 
 def _shown(request: HttpRequest, page: Page, **extra: Any) -> HttpResponse:
     shown = shown_offer(page, now=clock.now())
-    return render(request, "upsell/offer.html", {"offer": shown, **extra})
+    came_by = clicks.mark_of(request)
+    return render(request, "upsell/offer.html", {"offer": shown, "came_by": came_by, **extra})
 
 
 def _back(request: HttpRequest) -> str:
@@ -460,7 +466,10 @@ def _back(request: HttpRequest) -> str:
 
 
 _BY_THEMSELVES = frozenset(
-    {"offer", "undo", "fragment", "unsubscribe", "preferences", "feedback", "view_online"}
+    {
+        *("offer", "undo", "fragment", "unsubscribe", "preferences", "feedback", "view_online"),
+        "follow",
+    }
 )
 
 
@@ -536,4 +545,5 @@ def _problem(request: HttpRequest, token: str, code: str, status_code: int) -> H
         return JsonResponse({"code": code}, status=status_code)
     page = _page(token)
     shown = shown_offer(page, now=clock.now())
-    return render(request, "upsell/offer.html", {"offer": shown, "error": code}, status=status_code)
+    told = {"offer": shown, "error": code, "came_by": clicks.mark_of(request)}
+    return render(request, "upsell/offer.html", told, status=status_code)

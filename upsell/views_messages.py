@@ -1,4 +1,4 @@
-"""What one message of a journey leads to: its question, itself, and itself on a page."""
+"""What one message of a journey leads to: its question, itself, a page of the shop's, others."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from upsell import clock
+from upsell import clock, conf
 from upsell.engine.metrics import SCORES
 from upsell.engine.placeholders import Unresolved
-from upsell.presenting import journey_letters, message_links, visitors, wording
-from upsell.services import feedback, journey_showing
+from upsell.presenting import clicks, journey_letters, message_links, visitors, wording
+from upsell.services import clicking, feedback, journey_showing
 from upsell.services.journey_showing import OnPage
 from upsell.views import by_link, private, unavailable
 
@@ -43,6 +43,7 @@ def feedback_page(request: HttpRequest, token: str) -> HttpResponse:
     chosen = _NUMBERS.get(wanted[0]) if len(wanted) == 1 else None
     done = request.method == "POST" and chosen is not None
     if done and chosen is not None:
+        clicking.confirm(rated.message)
         feedback.give(rated, score=chosen, now=clock.database_now())
     said = feedback.given(rated)
     told = {
@@ -112,3 +113,15 @@ def dismiss(request: HttpRequest, token: str) -> HttpResponse:
     response = HttpResponseRedirect(back)
     response.status_code = 303
     return response
+
+
+@private("GET", "HEAD")
+def follow(request: HttpRequest, token: str) -> HttpResponse:
+    """Lead on to where a link of a message goes, on the shop's own hosts; that counts nothing.
+
+    No statement: the link holds also once the message is gone from our tables.
+    """
+    followed = clicks.opened(token)
+    if followed is None:
+        raise Http404
+    return HttpResponseRedirect(clicks.marked(followed) if conf.click_links() else followed.address)

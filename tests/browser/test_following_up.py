@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 from upsell import hooks
-from upsell.models import Consent, JourneyRun, Offer, OutboxMessage
+from upsell.models import Consent, JourneyRun, MessageEvent, Offer, OutboxMessage
+from upsell.presenting.clicks import by_way_of_us
 from upsell.services import journey_hearing, journey_running, journey_sending, order_facts
 
 SECONDS = timedelta(seconds=1)
@@ -63,6 +64,32 @@ def sent() -> list[str]:
     return list(rows.values_list("step", flat=True))
 
 
+def clicks() -> list[str]:
+    return list(MessageEvent.objects.filter(kind="clicked").values_list("message__step", flat=True))
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_the_page_of_a_product_says_which_mail_led_there(emily, server, agreed):
+    one = emily()
+    now = timezone.now()
+    passes(now)
+    passes(now + 8 * SECONDS)
+    page = f"/product/{one.products['soft'].pk}/"
+    link = by_way_of_us(OutboxMessage.objects.get(step="mail_1").key, f"{server.url}{page}?a=1#b")
+    if agreed:
+        one.opens("/terms/")
+        one.presses("Allow it")
+        one.page.get_by_role("button", name="No longer").wait_for()
+
+    with one.page.expect_response("**/upsell/track/"):
+        one.opens(link)
+    with one.page.expect_response("**/upsell/track/"):
+        one.page.reload()
+
+    assert one.page.url == f"{server.url}{page}?a=1#b", "the mark is gone once it was said"
+    assert clicks() == ["mail_1"] * agreed
+
+
 def test_one_mail_one_click_and_no_reminder(emily):
     one = emily()
     before = one.total
@@ -77,6 +104,7 @@ def test_one_mail_one_click_and_no_reminder(emily):
     one.page.get_by_role("heading", name="is in your order").wait_for()
     assert Offer.objects.get().state == "ACCEPTED"
     assert one.total > before
+    assert clicks() == ["mail_1"]
 
     passes(now + 200 * SECONDS)
     assert sent() == ["mail_1"]

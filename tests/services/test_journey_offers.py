@@ -12,7 +12,7 @@ from tests.factories import campaign, catalogue, order
 from tests.services.journeys import END, MAIL, go, journey, message, tell, way
 from upsell import queries
 from upsell.engine.journeys.definition import Kind, Step
-from upsell.models import Decision, JourneyRun, Offer, OfferLink
+from upsell.models import Decision, JourneyRun, MessageEvent, Offer, OfferLink
 from upsell.models.tokens import offer_token
 from upsell.services import declining, expiring, journey_offers, offering
 
@@ -101,6 +101,10 @@ def test_an_answer_counts_as_the_click_of_the_last_message(products):
     tell("offer.declined", order_ref=str(placed.pk), at=answered, offer=str(offer.uuid))
 
     assert message(run).clicked_at == answered
+    report = MessageEvent.objects.get()
+    assert (report.provider, report.event_id, report.kind, report.at) == (
+        "upsell", message(run).key, "clicked", answered,
+    )  # fmt: skip
 
 
 def test_an_offer_that_nobody_saw_is_as_unseen_when_it_is_issued_again(products):

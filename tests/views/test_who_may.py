@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import AnonymousUser, Permission, User
@@ -24,6 +25,7 @@ from upsell.models import (
     TemplateVersion,
 )
 from upsell.models.tokens import offer_token, undo_token
+from upsell.presenting.clicks import by_way_of_us
 from upsell.presenting.message_links import Rated, dismiss_path, feedback_path, view_path
 from upsell.presenting.preferences import Link, path_of
 from upsell.presenting.visitors import sees_trials
@@ -61,6 +63,7 @@ feedback       POST       404      200    200     200   200   200
 view_online    GET HEAD   404      200    200     200   200   200
 onsite         GET HEAD   204      204    204     204   204   204
 dismiss        POST       404      303    303     303   303   303
+follow         GET HEAD   404      302    302     302   302   302
 fragment       GET HEAD   204      204    200     204   204   204
 webhook        POST       404      404    404     404   404   404
 webhook:unsigned POST     400      400    400     400   400   400
@@ -144,6 +147,8 @@ def address(route: str, role: str, offer: Offer) -> str:
         return dismiss_path(sent().key, "/")
     if name == "view_online" and role != "stranger":
         return view_path(sent().key)
+    if name == "follow" and role != "stranger":
+        return urlsplit(by_way_of_us("j:1", "https://shop.example/tea/")).path
     token = undo_token(offer) if about == "link" else offer_token(offer)
     return reverse(f"upsell:{name}", args=["A" * 43 if role == "stranger" else token])
 
@@ -173,7 +178,8 @@ def asked(browser: Client, method: str, path: str) -> int:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_who_may_what(route, shop, people) -> None:
+def test_who_may_what(route, shop, people, settings) -> None:
+    settings.UPSELL_BASE_URL = "https://shop.example"
     ChannelSettings.objects.create(channel="", ask_satisfaction=True)
     taken = {"undo:accepted", "undo:link", "rate:answered"}
     for role in ROLES:

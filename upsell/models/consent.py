@@ -93,7 +93,10 @@ class Reachability(models.Model):
 
 
 class MessageEvent(models.Model):
-    """What a provider said of a message, each once."""
+    """What a provider said of a message, or we saw ourselves, each once."""
+
+    OURS = "upsell"
+    """The provider of what we saw: that a person followed a link, under the key of the message."""
 
     provider = models.CharField(_("provider"), max_length=40)
     event_id = models.CharField(max_length=190)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.urls import reverse
@@ -12,7 +13,7 @@ from upsell.media.push import Notice
 from upsell.models import JourneyRun, Offer, OutboxMessage, TemplateVersion
 from upsell.models.tokens import offer_token
 from upsell.ports import Contact, Who
-from upsell.presenting import message_links, messages, preferences
+from upsell.presenting import clicks, message_links, messages, preferences
 from upsell.presenting.mails import absolute, one_line
 
 LONGEST_HELD = timedelta(days=1)
@@ -27,6 +28,8 @@ def letter(message: OutboxMessage, run: JourneyRun, contact: Contact) -> Letter:
     """
     terms = snapshots.policy(run.channel)
     made = _rendered(message, run, contact, terms)
+    if message.medium == "sms" and len(made.text) > messages.LONGEST_SMS:
+        made = _rendered(message, run, contact, terms, counted=False)  # its links are shorter
     return Letter(
         to=contact.address,
         subject=one_line(made.subject),
@@ -117,15 +120,35 @@ def _version(message: OutboxMessage) -> TemplateVersion:
 
 
 def _rendered(
-    message: OutboxMessage, run: JourneyRun, contact: Contact, terms: snapshots.ChannelTerms
+    message: OutboxMessage,
+    run: JourneyRun,
+    contact: Contact,
+    terms: snapshots.ChannelTerms,
+    *,
+    counted: bool = True,
 ) -> messages.Rendered:
+    links = links_of(message, run)
     return messages.render(
         _version(message),
         message.variables,
         locale=contact.locale,
-        links=links_of(message, run) | messages.of_person(contact),
+        links=links | messages.of_person(contact),
         postal_address=terms.postal_address if _is_marketing_mail(message) else "",
+        way=_way_of(message, links) if counted and conf.click_links() else None,
     )
+
+
+_AS_THEY_ARE = ("links.unsubscribe", "links.preferences", "links.view_online", "links.rating")
+"""Links that are never counted as followed. An answer to a rating says by itself who came."""
+
+
+def _way_of(message: OutboxMessage, links: Mapping[str, str]) -> messages.Way:
+    kept = {links.get(name, "") for name in _AS_THEY_ARE}
+
+    def way(address: str) -> str:
+        return address if address in kept else clicks.by_way_of_us(message.key, address)
+
+    return way
 
 
 def message_id(message: OutboxMessage) -> str:

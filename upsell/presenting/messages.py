@@ -20,14 +20,21 @@ from upsell.engine import blocks
 from upsell.engine.blocks import LONGEST_SUBJECT, Block, BlockKind, Letter
 from upsell.engine.metrics import SCORES
 from upsell.engine.placeholders import Unresolved, Words
-from upsell.engine.variables import ROWS
+from upsell.engine.variables import LINKS, ROWS
 from upsell.ports import Contact
 from upsell.presenting import wording
 from upsell.presenting.mails import one_line
 
+LONGEST_SMS = 480
+"""Of a text message, three parts of it: what is more is not sent."""
 CONDITION = "if:"
 """Begins the name under which it is kept whether the condition of a block was met."""
 MET = "yes"
+Way = Callable[[str], str]
+"""From an address to how a message writes it."""
+_TYPED = "to:"
+"""Begins the name under which it is kept how an address that staff typed is written."""
+_LISTED = re.compile(r"(?:purchased|suggestion)\.\d+\.url")
 _WEB = re.compile(r"https?://[^\s\x00-\x20<>\"]+", re.I)
 _BLANKS = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029]+")
 _UNWRITTEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -82,6 +89,7 @@ def render(
     locale: str,
     links: Mapping[str, str],
     postal_address: str = "",
+    way: Way | None = None,
 ) -> Rendered:
     """Return a message as it is sent.
 
@@ -92,13 +100,14 @@ def render(
         links: What is made when it is sent (``variables.SENT_WITH``), by name: absolute addresses,
             and ``of_person``.
         postal_address: The shop's, for the footer; lines as they are written.
+        way: How each link that leads on is written; none = as it is. Pictures stay.
 
     Raises:
         Unresolved: A text, or an address, has neither a value nor a fallback. A message whose
             cards and rows are all empty and that leads nowhere else is not sent either: it would
             be about nothing.
     """
-    page = shown(version, variables, locale=locale, links=links)
+    page = shown(version, variables, locale=locale, links=links, way=way)
     with translation.override(page.language):
         lines = [flat(line) for line in postal_address.splitlines() if line.strip()]
         context = {**page.values, "postal_lines": lines}
@@ -130,6 +139,7 @@ def shown(
     *,
     locale: str,
     links: Mapping[str, str],
+    way: Way | None = None,
 ) -> Shown:
     """Return a message as the values that a template shows: blocks in their order, and links.
 
@@ -141,7 +151,8 @@ def shown(
     language, letter = content.letter(locale, version.default_language)
     values = {name: _clean(name, text) for name, text in {**variables, **links}.items()}
     with translation.override(language):
-        found = _blocks(letter, values)
+        led = values if way is None else _led(letter, values, way)
+        found = _blocks(letter, led)
         subject = one_line(letter.subject.filled(values))
         if len(subject) > LONGEST_SUBJECT:
             subject = subject[: LONGEST_SUBJECT - 1].rstrip() + "…"
@@ -150,12 +161,24 @@ def shown(
             "preheader": _filled(letter.preheader, values),
             "blocks": found,
             "shop": values.get("shop.name", ""),
-            "shop_url": _web(values.get("shop.url", "")),
+            "shop_url": _web(led.get("shop.url", "")),
             "unsubscribe_url": _web(values.get("links.unsubscribe", "")),
             "preferences_url": _web(values.get("links.preferences", "")),
             "view_url": _web(values.get("links.view_online", "")),
         }
     return Shown(values=told, language=language)
+
+
+def _led(letter: Letter, values: Mapping[str, str], way: Way) -> dict[str, str]:
+    """Return the values, with every address that a link may lead to in the way it is written."""
+    found = dict(values)
+    for name in values:
+        if name in LINKS or _LISTED.fullmatch(name):
+            found[name] = way(values[name])
+    rows = json.loads(values.get(ROWS) or "[]")
+    found[ROWS] = json.dumps([row | {"url": way(row["url"])} for row in rows])
+    typed = {block.link for block in letter.blocks if blocks.is_https(block.link)}
+    return found | {_TYPED + address: way(address) for address in typed}
 
 
 def flat(text: str) -> str:
@@ -217,14 +240,14 @@ def _image(block: Block, values: Mapping[str, str]) -> _Block:
     return {
         "url": _address(block.image, values),
         "alt": _filled(block.words["alt"], values),
-        "link": _address(block.link, values) if block.link else "",
+        "link": _leads_to(block.link, values) if block.link else "",
     }
 
 
 def _button(block: Block, values: Mapping[str, str]) -> _Block:
     return {
         "label": _filled(block.words["label"], values),
-        "link": _address(block.link, values),
+        "link": _leads_to(block.link, values),
     }
 
 
@@ -264,7 +287,7 @@ def _suggestions(block: Block, values: Mapping[str, str]) -> _Block:
 
 
 def _rating(block: Block, values: Mapping[str, str]) -> _Block:
-    link = _address(block.link, values)
+    link = _leads_to(block.link, values)
     join = "&" if "?" in link else "?"
     return {
         "text": _filled(block.words["text"], values),
@@ -293,6 +316,10 @@ _SHOW: Mapping[BlockKind, Callable[[Block, Mapping[str, str]], _Block]] = {
 
 def _filled(words: Words, values: Mapping[str, str]) -> str:
     return flat(words.filled(values))
+
+
+def _leads_to(address: str, values: Mapping[str, str]) -> str:
+    return values.get(_TYPED + address) or _address(address, values)
 
 
 def _address(address: str, values: Mapping[str, str]) -> str:

@@ -25,6 +25,7 @@ from upsell.models import (
     GoalHit,
     JourneyRun,
     Listener,
+    MessageEvent,
     OutboxMessage,
 )
 from upsell.ports import Who
@@ -144,14 +145,14 @@ def _followed(row: EventInbox, answered: Answered, *, now: datetime) -> bool:
         if locked is None:
             return False
         if locked.name in _ANSWERS and locked.order_ref:
-            _note_click(locked)
+            _note_click(locked, now=now)
         if locked.customer_key:
             follow(locked, answered, now=now)
         EventInbox.objects.filter(pk=row.pk).update(processed_at=now)
     return True
 
 
-def _note_click(row: EventInbox) -> None:
+def _note_click(row: EventInbox, *, now: datetime) -> None:
     """Whoever answers an offer has opened the last message about it: that counts as its click."""
     told = OutboxMessage.objects.filter(
         kind=OutboxMessage.Kind.JOURNEY,
@@ -159,9 +160,19 @@ def _note_click(row: EventInbox) -> None:
         state__in=["SENT", "UNKNOWN"],
         sent_at__lte=row.occurred_at,
     )
-    last = told.order_by("-sent_at", "-pk").values("pk").first()
-    if last is not None:
-        told.filter(pk=last["pk"], clicked_at=None).update(clicked_at=row.occurred_at)
+    last = told.order_by("-sent_at", "-pk").values("pk", "key").first()
+    if last is None:
+        return
+    if told.filter(pk=last["pk"], clicked_at=None).update(clicked_at=row.occurred_at):
+        report = MessageEvent(
+            provider=MessageEvent.OURS,
+            event_id=last["key"],
+            message_id=last["pk"],
+            kind="clicked",
+            at=row.occurred_at,
+            received_at=now,
+        )
+        MessageEvent.objects.bulk_create([report], ignore_conflicts=True)
 
 
 # ------------------------------------------------------------------ who listens

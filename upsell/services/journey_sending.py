@@ -24,6 +24,7 @@ from upsell.models import Journey, JourneyRun, OutboxMessage
 from upsell.models.journey import ACTIVE
 from upsell.ports import Contact
 from upsell.presenting import journey_letters
+from upsell.presenting.messages import LONGEST_SMS
 from upsell.services import (
     consenting,
     journey_calls,
@@ -182,7 +183,7 @@ def _by_sms(message: OutboxMessage, letter: Letter) -> Handed:
     if not sms.E164.fullmatch(letter.to):
         return Handed(state="FAILED", reason="no number in E.164", bad_address=True)
     try:
-        conf.sms().send(letter.to, letter.text[:480], message.key)
+        conf.sms().send(letter.to, letter.text[:LONGEST_SMS], message.key)
     except sms.SmsRefused as error:
         return Handed(state="LATER" if error.retry else "FAILED", reason=str(error))
     except Exception as error:
