@@ -58,6 +58,7 @@ DEFAULTS: Mapping[str, Any] = {
     "UPSELL_LIMIT_EVENTS": (1000, timedelta(hours=1)),  # events told by pages at one address
     "UPSELL_CLIENT_ADDRESS": "",  # dotted path: request -> address; empty = REMOTE_ADDR
     "UPSELL_REPORT_RETENTION": timedelta(days=90),  # providers' reports
+    "UPSELL_MESSAGE_REPORT_RETENTION": timedelta(days=90),  # on messages; at least 61 days
     "UPSELL_COST_CURRENCY": "",  # what Product.cost is in; empty = costs are not kept
     "UPSELL_ALLOW_RECURRING": False,  # subscriptions as one-click offers
     "UPSELL_NOT_BOUGHT_DAYS": 365,  # default of a new campaign

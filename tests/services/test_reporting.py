@@ -21,6 +21,7 @@ from upsell.models import (
 )
 from upsell.ports import Contact, Customer, Who
 from upsell.services import consenting, reporting
+from upsell.services.purging import purge
 
 pytestmark = [pytest.mark.django_db, pytest.mark.databases]
 
@@ -330,3 +331,31 @@ def test_what_is_no_id_of_ours_finds_nothing(told, letter) -> None:
     )
 
     assert not MessageEvent.objects.exists()
+
+
+# ------------------------------------------------------------------ how long it is kept
+
+
+@pytest.mark.parametrize(
+    ("setting", "days", "left"),
+    [
+        pytest.param(90, 90, True, id="to the day"),
+        pytest.param(90, 91, False, id="no longer"),
+        pytest.param(1, 61, True, id="as long as soft bounces count"),
+        pytest.param(1, 62, False, id="and no longer"),
+    ],
+)
+def test_reports_are_kept_for_a_while(setting, days, left, letter, settings) -> None:
+    settings.UPSELL_MESSAGE_REPORT_RETENTION = timedelta(days=setting)
+    hear(letter, "bounced", "invalid")
+    hear(letter, "clicked")
+    later = T0 + (60 + days) * DAY
+    OutboxMessage.objects.all().delete()
+    would = dict(purge(now=later, dry_run=True))
+
+    done = dict(purge(now=later))
+
+    assert MessageEvent.objects.exists() is left
+    assert would["message_reports"] == done.get("message_reports", 0) == (0 if left else 2)
+    assert Reachability.objects.get(medium="email").hard, "what it said stays"
+    assert may(now=later) == "bounced"

@@ -13,6 +13,8 @@ SOFT_WITHIN = timedelta(days=30)
 """... in so long, and nobody writes by that medium ..."""
 SOFT_PAUSE = timedelta(days=30)
 """... for so long."""
+COUNTED = SOFT_WITHIN + SOFT_PAUSE + timedelta(days=1)
+"""An older report changes nothing any more: the last that counts for a pause has its day."""
 
 
 class Effect(StrEnum):

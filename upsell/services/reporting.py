@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Q
 
 from upsell import clock, conf, snapshots
 from upsell.engine.caps import ANY, MARKETING
-from upsell.engine.reports import SOFT_PAUSE, SOFT_WITHIN, Effect, effect_of, standing
+from upsell.engine.reports import COUNTED, Effect, effect_of, standing
 from upsell.models import MessageEvent, OutboxMessage, Reachability
 from upsell.ports import Customer, Who
 from upsell.services import capping, consenting, leaving, linking, suppressing
@@ -119,7 +119,7 @@ def _of_the_buyer(
 
 def _count_anew(keys: list[str], medium: str, row: MessageEvent, now: datetime) -> None:
     """Read the buyer's reports anew: what they come to depends on no order they arrived in."""
-    since = now - SOFT_WITHIN - SOFT_PAUSE - timedelta(days=1)
+    since = now - COUNTED
     rows = MessageEvent.objects.filter(
         message__customer_key__in=keys, message__medium=medium, at__gt=since
     ).values_list("at", "kind", "reason")

@@ -11,7 +11,7 @@ from upsell.services.purging import purge
 
 
 class Command(BaseCommand):
-    help = "Remove links, decisions and closed offers that are older than their retention."
+    help = "Remove links, decisions, closed offers and all else that is older than its retention."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dry-run", action="store_true", help="only count what would go")
