@@ -9,7 +9,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import time, timedelta
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -78,6 +78,8 @@ class ChannelTerms:
     """Buckets of buyers who are never offered anything."""
     holdout_salt: str
     time_zone: str
+    quiet_hours: Mapping[str, tuple[time, time]]
+    """Of media that have their own here; the settings say what holds for the others."""
     ask_satisfaction: bool
     ancillary_tags: frozenset[str]
     ancillary_categories: frozenset[str]
@@ -272,10 +274,23 @@ def _terms(row: ChannelSettings | None) -> ChannelTerms:
         holdout=min(row.holdout * BUCKETS // 100, MAX_HOLDOUT) if row else 0,
         holdout_salt=row.holdout_salt if row else HOLDOUT_SALT,
         time_zone=(row and row.time_zone) or "",
+        quiet_hours={} if row is None else _quiet(row),
         ask_satisfaction=bool(row and row.ask_satisfaction),
         ancillary_tags=frozenset(row.ancillary_tags if row else ()),
         ancillary_categories=frozenset(row.ancillary_categories if row else ()),
     )
+
+
+def _quiet(row: ChannelSettings) -> dict[str, tuple[time, time]]:
+    told = {
+        "email": (row.quiet_email_from, row.quiet_email_until),
+        "sms": (row.quiet_sms_from, row.quiet_sms_until),
+    }
+    return {
+        medium: (begins, ends)
+        for medium, (begins, ends) in told.items()
+        if begins is not None and ends is not None
+    }
 
 
 # ------------------------------------------------------------------ campaigns

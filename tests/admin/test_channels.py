@@ -84,6 +84,8 @@ def test_each_field_says_what_empty_means(client, boss, shop, settings):
     assert helps["confirmation_mail"].endswith("Empty: no.")
     assert "desk@example.org" in helps["staff_address"]
     assert helps["postal_address"].endswith("Empty: Shop Ltd, 1 Street.")
+    assert helps["quiet_email_from"].endswith("Empty: none.")
+    assert helps["quiet_sms_from"].endswith("Empty: 21:00–09:00.")
     assert [str(text) for _code, text in form.fields["channel"].widget.choices] == [
         "all channels", "Web",
     ]  # fmt: skip
@@ -107,6 +109,42 @@ def test_a_change_is_kept_with_before_and_after(client, boss, shop, caplog):
     )
     assert "'Offers on': ('yes', 'no')" in caplog.text
     assert "example.org" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("hours", "faults"),
+    [
+        pytest.param({"from": "20:00", "until": "08:00"}, set(), id="over midnight"),
+        pytest.param({"from": "00:00", "until": "00:00"}, set(), id="never"),
+        pytest.param({}, set(), id="as in the settings"),
+        pytest.param({"from": "20:00"}, {"quiet_email_until"}, id="without an end"),
+        pytest.param({"until": "08:00"}, {"quiet_email_from"}, id="without a beginning"),
+        pytest.param({"from": "late", "until": "08:00"}, {"quiet_email_from"}, id="no time"),
+    ],
+)
+def test_quiet_hours_begin_and_end(client, boss, shop, hours, faults):
+    told = {f"quiet_email_{end}": value for end, value in hours.items()}
+
+    response = client.post(url("channelsettings_add"), settings_form(**told))
+
+    if faults:
+        assert set(response.context["adminform"].form.errors) == faults
+        assert not ChannelSettings.objects.exists()
+    else:
+        row = ChannelSettings.objects.get()
+        kept = [row.quiet_email_from, row.quiet_email_until]
+        assert [value and f"{value:%H:%M}" for value in kept] == [
+            hours.get("from"), hours.get("until"),
+        ]  # fmt: skip
+        assert (row.quiet_sms_from, row.quiet_sms_until) == (None, None)
+
+
+def test_settings_that_cannot_be_read_do_not_keep_the_form_from_opening(
+    client, boss, shop, settings
+):
+    settings.UPSELL_QUIET_HOURS = {"sms": "late"}
+
+    assert client.get(url("channelsettings_add")).status_code == 200
 
 
 def test_a_channel_has_one_row(client, boss, shop):

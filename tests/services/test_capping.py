@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, timedelta
+from datetime import UTC, time, timedelta
 
 import pytest
 from django.core.checks import run_checks
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from tests.letters import ANN, T0, message
 from upsell import conf
 from upsell.exceptions import ConfigurationError
-from upsell.models import OutboxMessage, Reachability
+from upsell.models import ChannelSettings, OutboxMessage, Reachability
 from upsell.services import capping, linking
 
 pytestmark = [pytest.mark.django_db, pytest.mark.databases]
@@ -134,8 +134,42 @@ def test_a_setting_that_cannot_be_read_is_said_before_a_buyer_finds_it(
 def test_quiet_hours_are_the_media_s() -> None:
     night = T0 + 12 * HOUR
 
-    assert capping.quiet_until("email", UTC, night) == night
-    assert capping.quiet_until("sms", UTC, night) == T0 + 23 * HOUR
+    assert capping.quiet_until("email", UTC, night, channel="web") == night
+    assert capping.quiet_until("sms", UTC, night, channel="web") == T0 + 23 * HOUR
+
+
+@pytest.mark.parametrize(
+    ("channel", "medium", "hours"),
+    [
+        pytest.param("web", "email", 11, id="its own"),
+        pytest.param("web", "sms", 0, id="two equal times are never quiet"),
+        pytest.param("app", "email", 0, id="another channel's row says nothing"),
+        pytest.param("app", "sms", 11, id="then as in the settings"),
+        pytest.param("other", "email", 10, id="the row for all"),
+        pytest.param("other", "sms", 11, id="which says nothing of this medium"),
+    ],
+)
+def test_a_sales_channel_may_have_quiet_hours_of_its_own(channel, medium, hours) -> None:
+    row = ChannelSettings.objects.create(
+        channel="web", quiet_email_from=time(22), quiet_email_until=time(9),
+        quiet_sms_from=time(0), quiet_sms_until=time(0),
+    )  # fmt: skip
+    ChannelSettings.objects.create(channel="app")
+    ChannelSettings.objects.create(channel="", quiet_email_from=time(20), quiet_email_until=time(8))
+    night = T0 + 12 * HOUR
+
+    found = capping.quiet_until(medium, UTC, night, channel=channel)
+    assert (found - night) / HOUR == hours
+
+    row.quiet_email_from = row.quiet_email_until = None
+    row.save()
+    assert capping.quiet_until("email", UTC, night, channel="web") == night
+
+
+@pytest.mark.parametrize("half", ["quiet_email_from", "quiet_sms_until"])
+def test_half_of_quiet_hours_is_refused_by_the_database(half) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        ChannelSettings.objects.create(channel="web", **{half: time(9)})
 
 
 def test_the_place_is_free_again_once_it_failed() -> None:

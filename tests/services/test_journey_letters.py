@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import time
 from html import unescape
 
 import pytest
@@ -51,6 +52,20 @@ def test_the_postal_address_stands_in_marketing_mails(placed, category, own, sai
     for address in ("Example Shops Ltd", "Web & Co"):
         assert (address in text) is (address == said)
         assert (address.replace("&", "&amp;") in html) is (address == said)
+
+
+def test_in_the_quiet_hours_of_its_channel_a_mail_waits(placed):
+    ChannelSettings.objects.create(
+        channel="web", quiet_email_from=time(12, 30), quiet_email_until=time(15)
+    )
+    journey()
+    tell(order_ref=str(placed.pk))
+
+    go(T0 + 3 * H)
+    assert (len(mail.outbox), OutboxMessage.objects.get().not_before) == (0, T0 + 5 * H)
+    go(T0 + 5 * H)
+
+    assert len(mail.outbox) == 1
 
 
 # ------------------------------------------------------------------ links

@@ -24,6 +24,7 @@ from upsell.admin.access import allowed_channels, limited
 from upsell.admin.badges import badge
 from upsell.admin.fields import RefsField
 from upsell.admin.lists import NamedList, channel_names
+from upsell.exceptions import ConfigurationError
 from upsell.models import ChannelAccess, ChannelSettings
 from upsell.presenting.campaigns import NOTHING
 from upsell.snapshots import LONGEST, SHORTEST
@@ -68,7 +69,8 @@ class ChannelSettingsForm(forms.ModelForm):
         model = ChannelSettings
         fields = (
             "channel", "enabled", "validity", "undo_time", "hold", "confirmation_mail", "sender",
-            "staff_address", "postal_address", "holdout", "time_zone", "ask_satisfaction",
+            "staff_address", "postal_address", "holdout", "time_zone", "quiet_email_from",
+            "quiet_email_until", "quiet_sms_from", "quiet_sms_until", "ask_satisfaction",
             "ancillary_tags", "ancillary_categories",
         )  # fmt: skip
         widgets = {"postal_address": forms.Textarea(attrs={"rows": 4, "cols": 40})}
@@ -97,6 +99,12 @@ class ChannelSettingsForm(forms.ModelForm):
             "holdout": _("Share of buyers who are never offered anything, to measure against: 0 to "
                          "20. From about 1,000 orders a month, 5 is enough to see what offers "
                          "really earn."),
+            "quiet_email_from": _("A message of a journey waits from then on, by the buyer's "
+                                  "clock. Empty: %s.") % _hours("email"),
+            "quiet_email_until": _("Until then; over midnight where it is earlier. Two equal "
+                                   "times: never quiet."),
+            "quiet_sms_from": _("The same for text messages. Empty: %s.") % _hours("sms"),
+            "quiet_sms_until": _("Until then."),
             "time_zone": _("When a day begins here, such as Europe/Berlin. Empty: as the site."),
         }  # fmt: skip
         for name, text in helps.items():
@@ -138,6 +146,16 @@ class ChannelSettingsForm(forms.ModelForm):
             raise forms.ValidationError(told % duration_string(validity))
         return validity
 
+    def clean(self) -> dict[str, Any] | None:
+        """Quiet hours begin and end."""
+        told = super().clean() or self.cleaned_data
+        for medium in ("email", "sms"):
+            begins, ends = (f"quiet_{medium}_{end}" for end in ("from", "until"))
+            if begins in told and ends in told and (told[begins] is None) != (told[ends] is None):
+                bare = begins if told[begins] is None else ends
+                self.add_error(bare, _("Quiet hours begin and end: both times, or none."))
+        return told
+
     def clean_undo_time(self) -> timedelta | None:
         """The page promises that a yes can be undone."""
         undo: timedelta | None = self.cleaned_data["undo_time"]
@@ -145,6 +163,15 @@ class ChannelSettingsForm(forms.ModelForm):
             told = _("At least 00:01:00, as hours:minutes:seconds, and this is %s.")
             raise forms.ValidationError(told % duration_string(undo))
         return undo
+
+
+def _hours(medium: str) -> str:
+    """Say what quiet hours the settings have; checks tell of those that cannot be read."""
+    try:
+        hours = conf.quiet_hours().get(medium)
+    except ConfigurationError:
+        hours = None
+    return _("none") if hours is None else f"{hours[0]:%H:%M}–{hours[1]:%H:%M}"
 
 
 def _yes_or_no(value: object) -> str:
@@ -160,6 +187,15 @@ class ChannelSettingsAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("channel", "enabled")}),
         (gettext_lazy("Times"), {"fields": ("validity", "undo_time", "time_zone")}),
+        (
+            gettext_lazy("Quiet hours"),
+            {
+                "fields": (
+                    ("quiet_email_from", "quiet_email_until"),
+                    ("quiet_sms_from", "quiet_sms_until"),
+                )
+            },
+        ),
         (
             gettext_lazy("Mails and fulfilment"),
             {"fields": ("confirmation_mail", "sender", "postal_address", "staff_address", "hold")},

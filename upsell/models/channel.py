@@ -41,6 +41,11 @@ class ChannelSettings(Versioned):
     # Another salt holds out other buyers.
     holdout_salt = models.CharField(max_length=64, default=HOLDOUT_SALT, editable=False)
     time_zone = models.CharField(_("time zone"), max_length=64, blank=True)
+    # When nobody is written to, by the buyer's clock: both or neither; two equal times = never.
+    quiet_email_from = models.TimeField(_("no e-mails from"), null=True, blank=True)
+    quiet_email_until = models.TimeField(_("no e-mails until"), null=True, blank=True)
+    quiet_sms_from = models.TimeField(_("no SMS from"), null=True, blank=True)
+    quiet_sms_until = models.TimeField(_("no SMS until"), null=True, blank=True)
     # What goes along with an order here: products with one of these.
     ancillary_tags = models.JSONField(_("tags of ancillaries"), default=list, blank=True)
     ancillary_categories = models.JSONField(
@@ -60,6 +65,16 @@ class ChannelSettings(Versioned):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(holdout__lte=100), name="upsell_channel_holdout_share"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(quiet_email_from=None, quiet_email_until=None)
+                | models.Q(quiet_email_from__isnull=False, quiet_email_until__isnull=False),
+                name="upsell_channel_quiet_email",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(quiet_sms_from=None, quiet_sms_until=None)
+                | models.Q(quiet_sms_from__isnull=False, quiet_sms_until__isnull=False),
+                name="upsell_channel_quiet_sms",
             ),
         ]
 

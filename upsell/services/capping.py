@@ -7,7 +7,7 @@ from datetime import datetime, tzinfo
 
 from django.db import connection
 
-from upsell import conf
+from upsell import conf, snapshots
 from upsell.engine import caps
 from upsell.models import OutboxMessage, Reachability
 from upsell.services import linking
@@ -95,10 +95,14 @@ def _names_what_conflicts() -> bool:
     return bool(connection.features.supports_update_conflicts_with_target)
 
 
-def quiet_until(medium: str, zone: tzinfo, now: datetime) -> datetime:
+def quiet_until(medium: str, zone: tzinfo, now: datetime, *, channel: str) -> datetime:
     """Return ``now``, or the end of the quiet hours that the buyer is in, in UTC.
 
     Args:
         zone: The buyer's.
+        channel: The sales channel that writes: its own hours go before the settings'.
+
+    Cost: one statement.
     """
-    return caps.quiet_until(conf.quiet_hours().get(medium), zone, now)
+    own = snapshots.policy(channel).quiet_hours
+    return caps.quiet_until(own.get(medium) or conf.quiet_hours().get(medium), zone, now)

@@ -143,7 +143,7 @@ class RunWorld:
             category=category,
             template_id=template.version_id,
             state="PENDING",
-            not_before=capping.quiet_until(medium, zone, self.now),
+            not_before=capping.quiet_until(medium, zone, self.now, channel=self.run.channel),
             expires_at=min(self.run.due_at or self.now, self.now) + lateness,
             created_at=self.now,
         )
