@@ -32,9 +32,12 @@ class Reached:
         return replace(found, first_name=order.name.partition(" ")[0])
 
     def consent(self, who, medium, purpose):
-        """As the buyer ticked with the order; what they took back since, upsell keeps."""
+        """As the buyer ticked with the order; what they took back since, upsell keeps.
+
+        They were asked about mails: handing their address on is another use.
+        """
         order = models.Order.objects.filter(pk__in=numbers([who.order_ref])).first()
-        if order is None or medium != "email":
+        if order is None or medium != "email" or purpose != "marketing":
             return Agreed.UNKNOWN
         return Agreed.GRANTED if order.wants_mail else Agreed.UNKNOWN
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from upsell import clock, conf, snapshots
+from upsell.engine.caps import ADS, MARKETING
 from upsell.models import EventInbox
 from upsell.ports import Customer
 from upsell.presenting import visitors
@@ -232,7 +233,14 @@ def forget_visitor(request: HttpRequest, response: HttpResponseBase) -> None:
     visitors.forget(response)
 
 
-def grant_consent(*, customer: Customer, medium: str, source: str, text_version: str = "") -> None:
+def grant_consent(
+    *,
+    customer: Customer,
+    medium: str,
+    source: str,
+    text_version: str = "",
+    purpose: str = "marketing",
+) -> None:
     """Note that a buyer agreed to offers and news by a medium, with its proof.
 
     It holds from now on, also where they took it back or complained before. Yours to make sure that
@@ -243,31 +251,45 @@ def grant_consent(*, customer: Customer, medium: str, source: str, text_version:
         medium: ``email``, ``sms``, ``onsite`` or ``push``; ``*`` = all of them.
         source: Where, such as ``checkout``: 1 to 120 characters.
         text_version: Which words they agreed to: up to 190 characters.
+        purpose: ``marketing``; or ``ads``, that their address may be handed to who shows
+            advertising, with ``medium="email"``.
 
     Raises:
-        ValueError: Nobody, no medium, or no source.
+        ValueError: Nobody, no medium, no source, or no purpose.
     """
     consenting.grant(
         customer_key=snapshots.customer_key(customer),
         medium=medium,
+        purpose=_purpose(purpose),
         source=source,
         text_version=text_version,
         now=clock.database_now(),
     )
 
 
-def withdraw_consent(*, customer: Customer, medium: str = "*", how: str = "shop") -> None:
+def withdraw_consent(
+    *, customer: Customer, medium: str = "*", how: str = "shop", purpose: str = "marketing"
+) -> None:
     """Note that a buyer wants no more offers and news, and end their marketing journeys.
 
+    Args:
+        purpose: ``ads`` = their address is not handed to who shows advertising any more; mails
+            and journeys go on.
+
     Raises:
-        ValueError: Nobody, or no medium.
+        ValueError: Nobody, no medium, or no purpose.
     """
-    leaving.unsubscribe(
-        customer_key=snapshots.customer_key(customer),
-        medium=medium,
-        how=how,
-        now=clock.database_now(),
-    )
+    key, now = snapshots.customer_key(customer), clock.database_now()
+    if _purpose(purpose) == ADS:
+        consenting.withdraw(key, medium, ADS, how=how, now=now)
+    else:
+        leaving.unsubscribe(customer_key=key, medium=medium, how=how, now=now)
+
+
+def _purpose(told: str) -> str:
+    if told not in {MARKETING, ADS}:
+        raise ValueError(f"wanted is {MARKETING} or {ADS}, and there was {told!r}")
+    return told
 
 
 def start_journey(

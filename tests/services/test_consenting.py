@@ -434,6 +434,107 @@ def test_the_hooks(says) -> None:
         hooks.grant_consent(customer=Customer(), medium="email", source="account")
 
 
+# ------------------------------------------------------------------ another use
+
+
+def handed(contact=CONTACT, who=WHO, now=T0) -> str:
+    reach = consenting.may_hand_over(who, contact=contact, now=now)
+    assert reach.ok is (not reach.reason)
+    return "ok" if reach.ok else f"{reach.reason}: {reach.detail}"
+
+
+def grant_ads(at=T0 - 10 * DAY, **options: Any) -> Consent:
+    return grant(at=at, purpose="ads", **options)
+
+
+def withdraw_ads(at=T0 - DAY) -> bool:
+    return consenting.withdraw(ANN, "email", "ads", how="account", now=at)
+
+
+USES = {
+    "none": lambda: None,
+    "mails": grant,
+    "granted": grant_ads,
+    "withdrawn": lambda: (grant_ads(), withdraw_ads()),
+    "left": lambda: (grant_ads(), withdraw()),
+    "anew": lambda: (withdraw(), grant_ads(at=T0)),
+    "soft": lambda: grant_ads(basis="soft_opt_in"),
+}
+# Ours, then what the shop says of this use: GRANTED, REFUSED, UNKNOWN.
+OF_ADS = """
+none        ok                     no_consent:refused    no_consent:not_asked
+mails       ok                     no_consent:refused    no_consent:not_asked
+granted     ok                     no_consent:refused    ok
+withdrawn   no_consent:withdrawn   no_consent:withdrawn  no_consent:withdrawn
+left        no_consent:withdrawn   no_consent:withdrawn  no_consent:withdrawn
+anew        ok                     no_consent:refused    ok
+soft        ok                     no_consent:refused    no_consent:not_asked
+"""
+
+
+@pytest.mark.parametrize("line", OF_ADS.strip().splitlines())
+def test_an_address_is_handed_over_only_for_who_agreed_to_that(line, monkeypatch, settings) -> None:
+    settings.UPSELL_SOFT_OPT_IN = True
+    ours, *wanted = line.split()
+    for agreed, outcome in zip(("GRANTED", "REFUSED", "UNKNOWN"), wanted, strict=True):
+        Consent.objects.all().delete()
+        USES[ours]()
+        told = {"ads": Agreed(agreed), "marketing": Agreed.GRANTED}
+        monkeypatch.setattr(conf.shop(), "consent", lambda who, medium, use, told=told: told[use])
+
+        assert handed().replace(" ", "") == outcome, agreed
+
+        noted = Consent.objects.filter(purpose="ads", basis="explicit", withdrawn_at=None)
+        assert noted.exists() or outcome != "ok", "it is written down before it is used"
+
+
+@pytest.mark.parametrize(
+    ("contact", "who", "wanted"),
+    [
+        pytest.param(None, WHO, "unreachable: no_address", id="no contact"),
+        pytest.param(Contact(address=""), WHO, "unreachable: no_address", id="no address"),
+        pytest.param(CONTACT, Who(customer_key=""), "erased: erased", id="erased"),
+    ],
+)
+def test_nobody_is_handed_over_without(contact, who, wanted, says) -> None:
+    says(Agreed.GRANTED)
+
+    assert handed(contact, who) == wanted
+
+
+@pytest.mark.parametrize(
+    ("scope", "reason", "wanted"),
+    [("all", "hard", "unreachable: hard"), ("marketing", "complained", "no_consent: complained")],
+)
+def test_an_address_that_is_suppressed_is_not_handed_over(scope, reason, wanted, says) -> None:
+    grant_ads()
+    suppressing.suppress(medium="email", address=ADDRESS, scope=scope, reason=reason, now=T0 - DAY)
+
+    assert handed() == wanted
+
+
+def test_whoever_was_erased_is_not_handed_over(says) -> None:
+    suppressing.tombstones([ANN], now=T0 - DAY)
+    says(Agreed.GRANTED)
+
+    assert handed() == "no_consent: erased"
+
+
+def test_the_hooks_know_the_two_uses_apart(says) -> None:
+    buyer = Customer(ref="ann")
+    hooks.grant_consent(customer=buyer, medium="email", source="account", purpose="ads")
+    assert (handed(), asked()) == ("ok", "no_consent: not_asked")
+    hooks.grant_consent(customer=buyer, medium="email", source="account")
+
+    hooks.withdraw_consent(customer=buyer, medium="email", purpose="ads")
+
+    assert (handed(), asked()) == ("no_consent: withdrawn", "ok")
+    with pytest.raises(ValueError, match="marketing or ads"):
+        hooks.grant_consent(customer=buyer, medium="email", source="account", purpose="all")
+    with pytest.raises(ValueError, match="marketing or ads"):
+        hooks.withdraw_consent(customer=buyer, purpose="")
+
+
 def test_nothing_is_written_by_only_looking(says) -> None:
     says(Agreed.GRANTED)
     wrote: list[object] = []

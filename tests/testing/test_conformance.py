@@ -18,7 +18,7 @@ from example_shop.payfriend import provider
 from example_shop.payfriend.gateway import PayfriendGateway
 from tests import factories
 from upsell import ports
-from upsell.ports import ChargeResult, ChargeState, CollectionWay, RefundResult, RefundState
+from upsell.ports import Agreed, ChargeResult, ChargeState, CollectionWay, RefundResult, RefundState
 from upsell.testing.conformance import GatewayConformance, ShopConformance
 from upsell.testing.fakes import FakeGateway, FakeShop
 
@@ -247,6 +247,11 @@ class LetsAnybodyAct(FakeShop):
         return True
 
 
+class GrantsWhateverItIsAsked(FakeShop):
+    def consent(self, who, medium, purpose):
+        return Agreed.GRANTED
+
+
 class ForgetsTheReferences(FakeShop):
     def revert(self, change, applied):
         undone = super().revert(change, applied)
@@ -295,6 +300,7 @@ class UsesFloats(FakeShop):
         (ChecksNothing, "test_apply_refuses_what_is_no_longer_as_quoted"),
         (ChangesPackedOrders, "test_apply_refuses_an_order_that_is_gone"),
         (CountsTheStatus, "test_version_does_not_move_with_the_status"),
+        (GrantsWhateverItIsAsked, "test_a_yes_to_one_use_is_none_to_another"),
         (LetsAnybodyAct, "test_only_the_session_that_placed_an_order_may_act"),
         (ForgetsTheReferences, "test_revert_gives_the_order_back_as_it_was"),
         (SellsWhatIsGone, "test_hold_refuses_what_is_sold_out"),

@@ -12,6 +12,8 @@ from upsell.engine.journeys.waits import at as instant_of
 ANY = "*"
 """Every medium together."""
 MARKETING = "marketing"
+ADS = "ads"
+"""The purpose of a consent: an address, or its hash, may be handed to who shows advertising."""
 TRANSACTIONAL = "transactional"
 
 UNKNOWN_MEAN = Decimal("0.05")

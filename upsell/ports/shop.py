@@ -218,7 +218,11 @@ class BaseShop:
         return Contact(address=address, locale=customer.locale, timezone=customer.timezone)
 
     def consent(self, who: Who, medium: str, purpose: str) -> Agreed:
-        """What the buyer said to the shop about ``marketing`` by this medium."""
+        """What the buyer said to the shop about a purpose by this medium.
+
+        ``marketing``: they are written to. ``ads``, with ``email``: their address, or its hash, is
+        handed to who shows advertising. A yes to one is none to the other, nor to any other word.
+        """
         return Agreed.UNKNOWN
 
     def order_url(self, order_ref: Ref) -> str:

@@ -41,7 +41,8 @@ def choices(*, customer_key: str, medium: str, is_owner: bool) -> list[Choice]:
     """
     keys = linking.family([customer_key])
     who = _who(customer_key, keys)
-    said = set(Consent.objects.filter(customer_key__in=keys).values_list("medium", flat=True))
+    rows = Consent.objects.filter(customer_key__in=keys, purpose=MARKETING)
+    said = set(rows.values_list("medium", flat=True))
     found: list[Choice] = []
     for name in MEDIA:
         contact = _contact(who, name)

@@ -16,6 +16,7 @@ from typing import Any
 
 from upsell import ports
 from upsell.ports import (
+    Agreed,
     BaseShop,
     Capability,
     Change,
@@ -25,6 +26,7 @@ from upsell.ports import (
     Quote,
     Refused,
     Replaced,
+    Who,
 )
 
 
@@ -208,6 +210,14 @@ class ShopConformance:
         assert shop.may_act(self.request_of(ref), ref), "the placing session may act"
         assert not shop.may_act(self.request_of(""), ref), "a stranger may not act"
         assert not shop.may_act(self.request_of(ref), "no-such-order"), "nor on another order"
+
+    def test_a_yes_to_one_use_is_none_to_another(self) -> None:
+        shop, ref = self._placed()
+        told = shop.consent(Who(order_ref=ref), "email", "nobody was ever asked about this")
+        assert told is not Agreed.GRANTED, (
+            "consent() said GRANTED for a purpose that nobody was asked about: look at `purpose`, "
+            "or addresses that were given for mails are handed to others"
+        )
 
     # ------------------------------------------------------------ version
 
