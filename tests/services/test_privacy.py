@@ -227,6 +227,7 @@ def test_export_tells_everything_that_is_held(placed):
         "goalhit": 0,
         "messageevent": 0,
         "listener": 0,
+        "listmember": 0,
         "entryrefused": 0,
         "consent": 0,
         "reachability": 0,

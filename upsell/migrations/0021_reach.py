@@ -1,3 +1,4 @@
+import django.db.models.deletion
 from django.db import migrations, models
 
 
@@ -55,5 +56,51 @@ class Migration(migrations.Migration):
                 ),
                 name="upsell_channel_quiet_sms",
             ),
+        ),
+        migrations.CreateModel(
+            name="ListMember",
+            fields=[
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("slug", models.CharField(max_length=190, verbose_name="list")),
+                ("customer_key", models.CharField(max_length=200)),
+                ("user_ref", models.CharField(blank=True, max_length=190)),
+                ("order_ref", models.CharField(blank=True, max_length=190, verbose_name="order")),
+                ("cart_ref", models.CharField(blank=True, max_length=190)),
+                (
+                    "channel",
+                    models.CharField(blank=True, max_length=190, verbose_name="sales channel"),
+                ),
+                ("joined_at", models.DateTimeField(verbose_name="since")),
+                (
+                    "journey",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="upsell.journey",
+                        verbose_name="journey",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "contact list",
+                "verbose_name_plural": "contact lists",
+                "permissions": [("export_listmember", "Can export contact lists")],
+                "default_permissions": ("view",),
+                "indexes": [
+                    models.Index(fields=["slug", "joined_at"], name="upsell_listmember_since")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("slug", "customer_key"), name="upsell_listmember_once"
+                    )
+                ],
+            },
         ),
     ]

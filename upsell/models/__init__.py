@@ -13,6 +13,7 @@ from upsell.models.campaign import (
 )
 from upsell.models.channel import ChannelAccess, ChannelSettings
 from upsell.models.consent import Consent, MessageEvent, Reachability, Suppression
+from upsell.models.contact_list import ListMember
 from upsell.models.decision import Decision
 from upsell.models.event import OfferEvent
 from upsell.models.experiment import Arm, Belief, Experiment, Exposure, KeyLink, Look, Phase
@@ -77,6 +78,7 @@ __all__ = [
     "JourneyStep",
     "JourneyVersion",
     "KeyLink",
+    "ListMember",
     "Listener",
     "Look",
     "MessageEvent",

@@ -31,6 +31,7 @@ from upsell.models import (
     JourneyRun,
     KeyLink,
     Listener,
+    ListMember,
     MessageEvent,
     Offer,
     OfferEvent,
@@ -129,6 +130,15 @@ TABLE: Mapping[type[models.Model], tuple[str | tuple[str, ...], Change | None]] 
     EntryRefused: ("customer_key__in", lambda row, now: {"customer_key": ""}),
     Consent: ("customer_key__in", lambda row, now: {"customer_key": _nobody(row)}),
     Reachability: ("customer_key__in", lambda row, now: {"customer_key": _nobody(row)}),
+    ListMember: (
+        "customer_key__in",
+        lambda row, now: {
+            "customer_key": _nobody(row),
+            "user_ref": "",
+            "order_ref": "",
+            "cart_ref": "",
+        },
+    ),
     JourneyRun: ("customer_key__in", _run),
     KeyLink: ("new__in", lambda row, now: {"old": _nobody(row), "new": _nobody(row)}),
 }

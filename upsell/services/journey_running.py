@@ -24,7 +24,13 @@ from upsell.models import (
     StepLog,
 )
 from upsell.queries import journeys as queries
-from upsell.services import capping, journey_going, journey_leaving, journey_plans
+from upsell.services import (
+    capping,
+    contact_lists,
+    journey_going,
+    journey_leaving,
+    journey_plans,
+)
 from upsell.services.journey_entering import zone_named
 from upsell.services.journey_hearing import lock_buyer
 from upsell.services.journey_worlds import OUTCOMES, RunWorld
@@ -275,6 +281,7 @@ def _ending(why: str) -> tuple[str, str]:
 def _take_effect(look: _Look, *, now: datetime) -> None:
     run, passage, world = look.run, look.passage, look.world
     EventInbox.objects.bulk_create(world.events, ignore_conflicts=True)
+    contact_lists.join(world.members)
     for message in world.messages:
         if not _reserved(message, look, now=now):
             continue

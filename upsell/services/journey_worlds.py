@@ -10,12 +10,13 @@ from upsell import conf
 from upsell.engine.conditions import Asked, Value
 from upsell.engine.journeys.definition import Definition, Kind, Step
 from upsell.engine.placeholders import Unresolved
-from upsell.models import EventInbox, JourneyRun, MessageTemplate, OutboxMessage
+from upsell.models import EventInbox, JourneyRun, ListMember, MessageTemplate, OutboxMessage
 from upsell.ports import Contact, Who
 from upsell.services import (
     capping,
     choosing_media,
     consenting,
+    contact_lists,
     facts,
     journey_calls,
     journey_offers,
@@ -52,6 +53,8 @@ class RunWorld:
     messages: list[OutboxMessage] = field(default_factory=list)
     """To be written with the run; those of medium e-mail and the like under the caps."""
     events: list[EventInbox] = field(default_factory=list)
+    members: list[ListMember] = field(default_factory=list)
+    """Places on contact lists, to be written with the run."""
     on_capped: str = "skip"
     found: dict[str, object] = field(default_factory=dict)
     _contacts: dict[str, Contact | None] = field(default_factory=dict)
@@ -201,6 +204,9 @@ class RunWorld:
         return "ok" if message.state == "DRY_RUN" else ""
 
     def _tag(self, step: Step) -> str:
+        slug = str(step.told["tag"])
+        if self.run.mode != "DRY_RUN" and not self.run.is_control:
+            self.members.append(contact_lists.member(slug, self.run, now=self.now))
         self.events.append(
             EventInbox(
                 source=EventInbox.Source.OURS,
@@ -208,7 +214,7 @@ class RunWorld:
                 name="list.joined",
                 customer_key=self.run.customer_key,
                 order_ref=self.run.order_ref,
-                parameters={"list": str(step.told["tag"])},
+                parameters={"list": slug},
                 occurred_at=self.now,
                 received_at=self.now,
             )

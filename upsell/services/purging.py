@@ -23,6 +23,7 @@ from upsell.models import (
     EventInbox,
     GatewayEvent,
     JourneyRun,
+    ListMember,
     MessageEvent,
     Offer,
     OfferEvent,
@@ -48,7 +49,7 @@ def purge(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[tup
     ``UPSELL_DECISION_RETENTION``, closed offers with all their rows after ``UPSELL_RETENTION``,
     mirrored orders and sums per day after ``UPSELL_MEASURE_RETENTION``, events told of buyers
     and entries refused after ``UPSELL_EVENT_RETENTION``, runs of journeys with their messages
-    after ``UPSELL_JOURNEY_RETENTION``, reports on messages after
+    and places on contact lists after ``UPSELL_JOURNEY_RETENTION``, reports on messages after
     ``UPSELL_MESSAGE_REPORT_RETENTION``, though never before soft bounces are counted.
     What is open, or waits for staff or for money, is never touched. Each batch is a short
     transaction of its own; what was removed is in the log. Safe to interrupt, and to repeat.
@@ -86,6 +87,7 @@ def purge(*, now: datetime | None = None, dry_run: bool = False) -> Iterator[tup
         ("sums", DailyMetric.objects.filter(day__lt=measured.date()), _remove_sums),
         ("beliefs", Belief.objects.filter(made_at__lt=_before(told)), _remove_beliefs),
         ("runs", runs, _remove_runs),
+        ("members", ListMember.objects.filter(joined_at__lt=kept), _remove_members),
         ("message_reports", MessageEvent.objects.filter(received_at__lt=heard), _remove_told),
         ("refusals", EntryRefused.objects.filter(at__lt=behaviour), _remove_refusals),
         ("counts", DecisionCount.objects.filter(hour__lt=measured), _remove_counts),
@@ -151,6 +153,10 @@ def _remove_orders(ids: list[int]) -> Counter[str]:
 def _remove_runs(ids: list[int]) -> Counter[str]:
     """Runs with their steps, messages and goals."""
     return Counter(runs=JourneyRun.objects.filter(pk__in=ids).delete()[0])
+
+
+def _remove_members(ids: list[int]) -> Counter[str]:
+    return Counter(members=ListMember.objects.filter(pk__in=ids).delete()[0])
 
 
 def _remove_told(ids: list[int]) -> Counter[str]:
