@@ -27,6 +27,7 @@ from upsell.models import (
     Journey,
     JourneyRun,
     JourneyVersion,
+    ListMember,
     MessageTemplate,
     Offer,
     Segment,
@@ -99,6 +100,9 @@ segment delete                 302      302   403    403    403     200  200
 segment change                 302      302   403    200    200     200  200
 segment change POST            302      302   403    403    403     200  200
 segment bare                   302      302   302    302    302     302  302
+listmember list                302      302   403    200    200     200  200
+listmember export              302      302   403    403    405     405  405
+listmember export POST         302      302   403    403    404     404  404
 gatewayhealth list             302      302   403    200    200     200  200
 dailymetric list               302      302   403    200    200     200  200
 dailymetric timing             302      302   403    200    200     200  200
@@ -209,6 +213,10 @@ def rows() -> dict[str, dict[str, int]]:
     message = MessageTemplate.objects.create(slug="hello", name="Hello", content=content)
     journeys = [_journey("web"), _journey("other")]
     passages = [_run(one) for one in journeys]
+    for channel in ("web", "other"):
+        ListMember.objects.create(
+            slug="sale", customer_key=f"u:{channel}", channel=channel, joined_at=NOON
+        )
     return {
         "messagetemplate": {"mine": message.pk, "foreign": message.pk},
         "journey": {"mine": journeys[0].pk, "foreign": journeys[1].pk},
@@ -224,6 +232,7 @@ def rows() -> dict[str, dict[str, int]]:
         "decision": {"mine": offers[0].decision_id, "foreign": offers[1].decision_id},
         "channelsettings": {"mine": settings[0].pk, "foreign": settings[1].pk},
         "segment": dict.fromkeys(("mine", "foreign"), _segment().pk),
+        "listmember": {"mine": 0, "foreign": 0},
         "desk": {"mine": 0, "foreign": 0},
         "gatewayhealth": {"mine": 0, "foreign": 0},
         "dailymetric": {"mine": 0, "foreign": 0},

@@ -10,7 +10,7 @@ from tests import factories
 from tests.browser.admin_pages import findings
 from tests.services.journeys import END, MAIL, T0, WAIT_3H, journey, move, tell
 from upsell.models import EntryRefused, Journey, JourneyRun
-from upsell.services import ready_journeys, segments
+from upsell.services import consenting, contact_lists, ready_journeys, segments
 
 pytestmark = pytest.mark.usefixtures("addressed")
 
@@ -31,6 +31,11 @@ def rows(shop) -> dict[str, int]:
         journey=live, customer_key="u:3", event_key="HOST:x", reason="cap:all", at=T0
     )
     segments.copy_ready("new-visitor")
+    for number in range(51):
+        key = f"u:{number}"
+        member = contact_lists.member("Summer sale", JourneyRun(customer_key=key), now=T0)
+        contact_lists.join([member])
+        consenting.grant(customer_key=key, medium="email", purpose="ads", source="account", now=T0)
     return {"draft": draft.pk, "live": live.pk, "run": first.pk, "stuck": second.pk}
 
 
@@ -51,6 +56,8 @@ PAGES = {
     "to skip": ("journeyrun_skip", "stuck"),
     "segments": ("segment_changelist", ""),
     "a new segment": ("segment_add", ""),
+    "contact lists": ("listmember_changelist", ""),
+    "a contact list": ("listmember_changelist", "?list=Summer+sale"),
 }
 
 
@@ -61,7 +68,8 @@ def test_a_page_is_for_everybody_at_every_width(staff, axe, rows, name):
     told = {}
     for width, scheme in ((1280, "light"), (390, "dark")):
         one = staff(width=width, scheme=scheme)
-        one.opens(page, *([rows[key]] if key else []))
+        query = key if key.startswith("?") else ""
+        one.opens(page, *([rows[key]] if key in rows else []), query=query)
         for summary in one.page.locator(".upsell-page details > summary").all():
             summary.click()
         told[width, scheme] = findings(axe, one.page)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠", "'")
 _SEPARATORS = str.maketrans({";": ",", "\t": " ", "\r": " ", "\n": " "})
@@ -16,11 +17,15 @@ def as_csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     Semicolons, tabs and line ends of a text are replaced: whatever a spreadsheet takes for the
     separator, it finds no other beginning of a cell. Numbers stay as they are.
     """
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow([cell(name) for name in head])
-    writer.writerows([cell(value) for value in row] for row in rows)
-    return out.getvalue()
+    return "".join(csv_lines(head, rows))
+
+
+def csv_lines(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """Yield a table as CSV line by line, where it is too long to hold; guarded as ``as_csv``."""
+    for row in itertools.chain([head], rows):
+        out = io.StringIO()
+        csv.writer(out).writerow([cell(value) for value in row])
+        yield out.getvalue()
 
 
 def cell(value: object) -> str:
