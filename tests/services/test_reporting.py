@@ -333,6 +333,65 @@ def test_what_is_no_id_of_ours_finds_nothing(told, letter) -> None:
     assert not MessageEvent.objects.exists()
 
 
+# ------------------------------------------------------------------ a new address
+
+
+NEW = "ann@new.example.org"
+
+
+@pytest.mark.parametrize("category", ["marketing", "transactional"])
+def test_another_address_is_written_to(category, letter) -> None:
+    consenting.grant(customer_key=ANN, medium="email", source="checkout", now=T0 - DAY)
+    hear(letter, "bounced", "invalid")
+
+    assert may(category) == "bounced"
+    assert may(category, address=f" {ADDRESS.upper()} ") == "bounced"
+    assert may(category, address=NEW) == "ok"
+    assert ADDRESS not in str(list(Reachability.objects.values()))
+
+
+def test_each_address_that_does_not_exist_stays_so(letter) -> None:
+    hear(letter, "bounced", "invalid")
+    hear(letter, "bounced", "invalid", day=1, recipient=NEW)
+
+    told = [may("transactional", address=one) for one in (ADDRESS, NEW, "third@example.org")]
+    assert told == ["hard", "bounced", "ok"]
+
+
+@pytest.mark.parametrize("first", ["", ADDRESS])
+def test_where_it_is_not_known_which_any_is_taken_for_it(first, letter, monkeypatch) -> None:
+    monkeypatch.setattr(conf.shop(), "contact", lambda who, medium: None)
+    hear(letter, "bounced", "invalid", recipient=first)
+    hear(letter, "bounced", "invalid", day=1, recipient="" if first else ADDRESS)
+
+    assert may("transactional", address=NEW) == "bounced"
+
+
+def test_a_new_address_does_not_end_a_pause(letter) -> None:
+    """Of soft bounces it is not said of which address they were."""
+    consenting.grant(customer_key=ANN, medium="email", source="checkout", now=T0 - DAY)
+    for day in (50, 51, 52):
+        hear(letter, "deferred", day=day)
+
+    assert may(address=NEW) == "soft_bounces"
+
+
+def test_under_a_former_key_the_address_is_known_again(letter, settings) -> None:
+    hear(letter, "bounced", "invalid")
+
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "new", [settings.SECRET_KEY]
+
+    assert may("transactional") == "bounced"
+
+
+def test_what_came_through_to_the_new_address_makes_the_old_one_exist_no_more(letter) -> None:
+    hear(letter, "bounced", "invalid")
+    hear(letter, "delivered", day=1, recipient=NEW)
+
+    assert may("transactional") == "bounced"
+    assert may("transactional", address=NEW) == "ok"
+
+
 # ------------------------------------------------------------------ how long it is kept
 
 

@@ -103,4 +103,9 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddField(
+            model_name="reachability",
+            name="hard_hash",
+            field=models.CharField(blank=True, max_length=64),
+        ),
     ]

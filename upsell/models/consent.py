@@ -76,6 +76,8 @@ class Reachability(models.Model):
     unreachable_until = models.DateTimeField(_("not to be reached until"), null=True, blank=True)
     unreachable_why = models.CharField(_("why"), max_length=40, blank=True)
     hard = models.BooleanField(_("for good"), default=False)
+    # The address that does not exist, as a keyed hash; empty = not known, and any is taken for it.
+    hard_hash = models.CharField(max_length=64, blank=True)
     changed_at = models.DateTimeField(_("changed"), null=True, blank=True)
 
     class Meta:

@@ -68,7 +68,7 @@ def may_write(
     if medium != ONSITE and not address:
         return Reach(ok=False, reason="unreachable", detail="no_address")
     keys = keys_of(who.customer_key, medium, address)
-    if medium != ONSITE and (why := _unreachable(keys, medium, now)):
+    if medium != ONSITE and (why := _unreachable(keys, medium, address, now)):
         return Reach(ok=False, reason="unreachable", detail=why)
     stopped = _suppressions(keys, medium, address)
     for row in stopped:
@@ -216,12 +216,18 @@ def _checked(customer_key: str, medium: str) -> None:
 # ------------------------------------------------------------------ what stands against it
 
 
-def _unreachable(keys: Sequence[str], medium: str, now: datetime) -> str:
-    """Return why providers cannot reach the buyer; empty = nothing says so."""
+def _unreachable(keys: Sequence[str], medium: str, address: str, now: datetime) -> str:
+    """Return why providers cannot reach the buyer; empty = nothing says so.
+
+    That an address does not exist says nothing of another one that the buyer has since.
+    """
+    gone = {"", *suppressing.address_hashes(medium, address)}
     rows = Reachability.objects.filter(customer_key__in=keys, medium=medium)
-    for hard, until, why in rows.values_list("hard", "unreachable_until", "unreachable_why"):
-        if hard or (until is not None and until > now):
-            return why or "bounced"
+    for row in rows.order_by("pk"):
+        if row.hard and row.hard_hash in gone:
+            return "bounced"
+        if row.unreachable_until is not None and row.unreachable_until > now:
+            return "soft_bounces"
     return ""
 
 

@@ -129,7 +129,10 @@ TABLE: Mapping[type[models.Model], tuple[str | tuple[str, ...], Change | None]] 
     Listener: ("customer_key__in", lambda row, now: {"customer_key": ""}),
     EntryRefused: ("customer_key__in", lambda row, now: {"customer_key": ""}),
     Consent: ("customer_key__in", lambda row, now: {"customer_key": _nobody(row)}),
-    Reachability: ("customer_key__in", lambda row, now: {"customer_key": _nobody(row)}),
+    Reachability: (
+        "customer_key__in",
+        lambda row, now: {"customer_key": _nobody(row), "hard_hash": ""},
+    ),
     ListMember: (
         "customer_key__in",
         lambda row, now: {

@@ -88,7 +88,7 @@ def _taken(
         MessageEvent.objects.bulk_create([row], ignore_conflicts=True)
         _settle(message, row, effect)
         if keys:  # an erased buyer has none, and nothing is to be noted of them
-            _of_the_buyer(keys, message, effect, row, now)
+            _of_the_buyer(keys, message, effect, row, address, now)
         _of_the_address(effect, message.medium, address, now)
     return "done"
 
@@ -107,14 +107,28 @@ def _settle(message: OutboxMessage, row: MessageEvent, effect: Effect) -> None:
 
 
 def _of_the_buyer(
-    keys: list[str], message: OutboxMessage, effect: Effect, row: MessageEvent, now: datetime
+    keys: list[str],
+    message: OutboxMessage,
+    effect: Effect,
+    row: MessageEvent,
+    address: str,
+    now: datetime,
 ) -> None:
     if effect in {Effect.COMPLAINED, Effect.UNSUBSCRIBED}:
         medium = ANY if effect is Effect.COMPLAINED else message.medium
         consenting.withdraw(message.customer_key, medium, MARKETING, how=effect.value, now=now)
         leaving.leave(keys, now=now)
     elif effect in {Effect.HARD, Effect.SOFT, Effect.REACHED, Effect.CLICKED}:
+        if effect is Effect.HARD:
+            _note_address(keys[0], message.medium, address)
         _count_anew(keys, message.medium, row, now)
+
+
+def _note_address(key: str, medium: str, address: str) -> None:
+    """Keep which address does not exist. One that is not known stands for all, whatever comes."""
+    hashes = suppressing.address_hashes(medium, address)
+    mine = Reachability.objects.filter(customer_key=key, medium=medium)
+    mine.exclude(hard=True, hard_hash="").update(hard_hash=hashes[0] if hashes else "")
 
 
 def _count_anew(keys: list[str], medium: str, row: MessageEvent, now: datetime) -> None:
