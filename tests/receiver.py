@@ -16,11 +16,12 @@ SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSB0ZXN0cywgbG9uZyBlbm91Z2g="
 
 @dataclass
 class Receiver:
-    """What came, and what is answered: a status, after a while, and perhaps elsewhere."""
+    """What came, and what is answered: a status, a body, after a while, perhaps elsewhere."""
 
     status: int = 204
     seconds: float = 0.0
     location: str = ""
+    answer: bytes = b""
     taken: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     port: int = 0
 
@@ -48,8 +49,9 @@ def receiving(*, certificate: str = "", **options: Any) -> Iterator[Receiver]:
             self.send_response(told.status)
             if told.location:
                 self.send_header("Location", told.location)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(told.answer)))
             self.end_headers()
+            self.wfile.write(told.answer)
 
         def log_message(self, *args: Any) -> None:
             pass

@@ -1,11 +1,19 @@
-"""Which receivers can be used, and why not."""
+"""Which receivers can be used, and why not; and what is kept of an answer."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.receiver import SECRET
-from upsell.engine.webhooks import EVENTS, BadSecret, endpoint_of, secret_bytes
+from upsell.engine.webhooks import (
+    EVENTS,
+    LONGEST_VALUE,
+    MOST_FIELDS,
+    BadSecret,
+    endpoint_of,
+    fields_of,
+    secret_bytes,
+)
 
 GOOD = {"url": "https://shop.example/hooks", "secret": SECRET}
 
@@ -61,3 +69,31 @@ def test_without_tls_only_hosts_that_are_named():
     assert endpoint_of(plain, plain_hosts={"*"}).host == "books.internal"
     with pytest.raises(ValueError, match="https"):
         endpoint_of(plain, plain_hosts={"other.internal"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        pytest.param(b'{"a": "x", "b": 1, "c": false}', {"a": "x", "b": 1, "c": False}, id="flat"),
+        pytest.param(b'{"a": 0.10, "b": 1e400}', {"a": "0.10", "b": "1e400"}, id="decimals"),
+        pytest.param(b'{"a": 1000000000000000}', {"a": "1000000000000000"}, id="a long number"),
+        pytest.param(b'{"a": null, "b": [1], "c": {}, "d": " "}', {}, id="nothing to keep"),
+        pytest.param(b'{"A": "x", "a-b": "x", "": "x", "a.b": "x"}', {}, id="other names"),
+        pytest.param(b'{"a": "x\\u0000y\\ud800z"}', {"a": "xyz"}, id="what no database stores"),
+        pytest.param(b'{"a": NaN, "b": Infinity, "c": 1}', {"c": 1}, id="no numbers"),
+        pytest.param(b'{"a": "' + b"x" * (LONGEST_VALUE + 1) + b'"}', {}, id="a long text"),
+        pytest.param(b"[" * 16_000, {}, id="deep"),
+        pytest.param(b"1" * 16_000, {}, id="digits"),
+        pytest.param(b"\xff\xfe", {}, id="no text"),
+        pytest.param(b'"x"', {}, id="no object"),
+        pytest.param(b"", {}, id="empty"),
+    ],
+)
+def test_of_an_answer_flat_fields_are_kept(answer, kept):
+    assert fields_of(answer) == kept
+
+
+def test_of_an_answer_thirty_fields_are_kept():
+    answer = "{" + ",".join(f'"f{n}": {n}' for n in range(MOST_FIELDS + 5)) + "}"
+
+    assert list(fields_of(answer.encode())) == [f"f{n}" for n in range(MOST_FIELDS)]

@@ -111,6 +111,20 @@ _SPECS = (
         args=("name", "within", "since_entry", "match_starter", "product", "category", "path"),
         needs=("name",),
     ),
+    FactSpec(
+        name="webhook.param",
+        type=_TEXT,
+        label="Answer of a call: field, as text",
+        args=("step", "name"),
+        needs=("step", "name"),
+    ),
+    FactSpec(
+        name="webhook.number",
+        type=_DECIMAL,
+        label="Answer of a call: field, as number",
+        args=("step", "name"),
+        needs=("step", "name"),
+    ),
     FactSpec(name="customer.orders_count", type=_INT, label="Buyer: orders so far", unit="orders"),
     FactSpec(name="customer.new", type=_BOOL, label="Buyer: first order"),
     FactSpec(
@@ -290,6 +304,16 @@ def of_event(asked: Asked, event: Mapping[str, Any], starter: Mapping[str, Any],
             parameters_of(starter), parameters, names_of(dict(asked.args)["match_starter"])
         )
     return _of_parameters(asked, parameters)
+
+
+def of_answer(asked: Asked, answers: Mapping[str, Mapping[str, Any]], /) -> Value | None:
+    """Return a ``webhook.*`` fact; none = that step was not answered so, or not yet.
+
+    Args:
+        asked: What is asked, of which step.
+        answers: Step to the fields of its answer. Yes and no are the texts true and false.
+    """
+    return _of_parameters(asked, answers.get(dict(asked.args).get("step", "")) or {})
 
 
 def parameters_of(event: Mapping[str, Any], /) -> dict[str, Any]:

@@ -185,7 +185,7 @@ def never_known(
         names: Names of the table.
         event: What the journey begins with.
         offer: Whether a step before the message makes an offer and suggestions.
-        webhooks: Steps before the message that call an API.
+        webhooks: Steps that call a system, and were answered on every way to the message.
     """
     return frozenset(
         name for name in names if not _may_be_known(name, event=event, offer=offer, calls=webhooks)

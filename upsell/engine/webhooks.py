@@ -1,4 +1,4 @@
-"""Signed outgoing webhooks: who gets which events, and how a body is signed.
+"""Signed outgoing webhooks: who gets which events, how a body is signed, and what is answered.
 
 The form is that of the Standard Webhooks specification, https://www.standardwebhooks.com
 """
@@ -9,6 +9,8 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,12 @@ EVENTS = ("offer.accepted", "offer.reversed", "offer.refunded")
 """What leaves: a yes that was paid and applied, its undo or cancel, and each refund."""
 SHORTEST_SECRET, LONGEST_SECRET = 24, 64
 """Bytes of a secret, as the specification has them."""
+MOST_FIELDS, LONGEST_VALUE = 30, 500
+"""Of an answer: fields that are kept, and characters of a text."""
+_FIELD = re.compile(r"[a-z0-9_]{1,32}")
+_WHOLE = 10**15
+"""Greater numbers are kept as text: not everything that reads JSON counts so far."""
+_UNSTORED = re.compile("[\x00\ud800-\udfff]")
 _PREFIX = "whsec_"
 _KNOWN = {"url", "secret", "events"}
 
@@ -130,3 +138,43 @@ def headers_of(
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(f"v1,{base64.b64encode(mac).decode()}" for mac in made),
     }
+
+
+def fields_of(answer: bytes) -> dict[str, str | int | bool]:
+    """Return what is kept of an answer: the flat fields of a JSON object, by name.
+
+    Texts of 1 to 500 characters, whole numbers, yes and no; a number with places is kept as the
+    text that it was written as. What is nested, null, too long or has another name than one of
+    small letters, digits and _ is left out, and so is every field past the thirtieth. Of anything
+    but an object nothing is kept.
+
+    >>> fields_of(b'{"points": 7, "rate": 0.10, "vip": true, "more": {"deep": 1}}')
+    {'points': 7, 'rate': '0.10', 'vip': True}
+    """
+    try:
+        told = json.loads(answer, parse_float=str, parse_constant=_no_number)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(told, dict):
+        return {}
+    found: dict[str, str | int | bool] = {}
+    for name, value in told.items():
+        kept = _kept(value)
+        if kept is not None and _FIELD.fullmatch(name) and len(found) < MOST_FIELDS:
+            found[name] = kept
+    return found
+
+
+def _no_number(_name: str) -> None:
+    """``NaN`` and ``Infinity`` are no JSON, and nothing that could be compared."""
+
+
+def _kept(value: object) -> str | int | bool | None:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if abs(value) < _WHOLE else str(value)[:LONGEST_VALUE]
+    if not isinstance(value, str):
+        return None
+    text = _UNSTORED.sub("", value).strip()
+    return text if 1 <= len(text) <= LONGEST_VALUE else None

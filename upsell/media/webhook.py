@@ -2,7 +2,8 @@
 
 The address is looked up once, refused where it is not a public one, and then connected to as it
 is: a name that is answered differently a second later leads nowhere else. Certificates are
-checked against the name. Nothing is followed, and of the answer only the status is read.
+checked against the name. Nothing is followed. Of the answer only the status is read, but where
+somebody asks for what it says, and then so much of it at most.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.response import HTTPResponse
 from urllib3.util.ssl_match_hostname import CertificateError
 
 from upsell.exceptions import UpsellError
 
 SECONDS = 5.0
-"""For the whole of it, the answer's status included."""
+"""For the whole of it, what is read of the answer included."""
+MOST_ANSWER = 16 * 1024
+"""Bytes of an answer that are read; a longer one is as none."""
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -52,6 +56,31 @@ class Webhooks:
         Raises:
             NotTaken: It was refused, or no answer came in five seconds. It may have arrived.
         """
+        self._exchange(url, body, headers, private_hosts, most=0)
+
+    def ask(
+        self,
+        url: str,
+        *,
+        body: bytes,
+        headers: Mapping[str, str],
+        private_hosts: Collection[str] = (),
+    ) -> bytes:
+        """Post a body as ``post`` does; return what the receiver answered.
+
+        Empty where the answer is longer than 16 KB, or broke off: the body was taken all the same.
+        """
+        return self._exchange(url, body, headers, private_hosts, most=MOST_ANSWER)
+
+    def _exchange(
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        private_hosts: Collection[str],
+        *,
+        most: int,
+    ) -> bytes:
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -60,11 +89,14 @@ class Webhooks:
         shown = f"[{host}]" if ":" in host else host
         named = shown if parts.port is None else f"{shown}:{port}"
         try:
-            status = _asked(parts.scheme, host, address, port, path, body, headers, named)
+            status, answer = _asked(
+                parts.scheme, host, address, port, path, body, headers, named, most
+            )
         except (OSError, HTTPException, HTTPError, CertificateError) as error:
             raise NotTaken(type(error).__name__) from error
         if not 200 <= status < 300:
             raise NotTaken(f"status {status}")
+        return answer
 
 
 def _asked(
@@ -76,7 +108,8 @@ def _asked(
     body: bytes,
     headers: Mapping[str, str],
     named: str,
-) -> int:
+    most: int,
+) -> tuple[int, bytes]:
     connection: HTTPConnection
     if scheme == "https":
         connection = HTTPSConnection(
@@ -92,10 +125,21 @@ def _asked(
         connection.connect()
         sent = {"Host": named, "Content-Type": "application/json", **headers}
         connection.request("POST", path, body=body, headers=sent, preload_content=False)
-        return int(connection.getresponse().status)
+        response = connection.getresponse()
+        return int(response.status), _read(response, most)
     finally:
         over.cancel()
         connection.close()
+
+
+def _read(response: HTTPResponse, most: int) -> bytes:
+    if not most:
+        return b""
+    try:
+        answer = bytes(response.read(most + 1, decode_content=False))
+    except (OSError, HTTPException, HTTPError):
+        return b""
+    return answer if len(answer) <= most else b""
 
 
 def _hang_up(connection: HTTPConnection) -> None:

@@ -54,6 +54,7 @@ def gather(
     entered_at: datetime | None,
     now: datetime,
     event: Mapping[str, Any] | None = None,
+    answers: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[Asked, Value]:
     """Return the values of what is asked; what is not known is left out.
 
@@ -66,6 +67,7 @@ def gather(
         now: One instant for all of it.
         event: The event at hand, told as the starter is, where a condition is asked because one
             came; at the entry it is the starter itself.
+        answers: What the run's calls were answered, by step; none = there is no run, or no call.
 
     Raises:
         Exception: Whatever the shop's ports raise, but for NotFound: what is not known for a
@@ -77,7 +79,14 @@ def gather(
     and one for the numbers of the shop where a buyer is measured by them.
     """
     wanted = frozenset(asked)
-    gathering = _Gathering(who=who, starter=starter, entered_at=entered_at, now=now, event=event)
+    gathering = _Gathering(
+        who=who,
+        starter=starter,
+        entered_at=entered_at,
+        now=now,
+        event=event,
+        answers=answers or {},
+    )
     found = {one: gathering.value(one, wanted) for one in wanted}
     return {one: value for one, value in found.items() if value is not None}
 
@@ -100,8 +109,10 @@ class _Gathering:
         entered_at: datetime | None,
         now: datetime,
         event: Mapping[str, Any] | None,
+        answers: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.who, self.starter, self.event = who, starter, event
+        self.answers = answers
         self.parameters = facts.parameters_of(starter)
         self.around = Around(starter=self.parameters, entered_at=entered_at, now=now)
         self._order: Occasion | _Unread | None = _UNREAD
@@ -133,6 +144,8 @@ class _Gathering:
             return facts.of_starter(asked, self.starter)
         if name.startswith("event."):
             return None if self.event is None else facts.of_event(asked, self.event, self.starter)
+        if name.startswith("webhook."):
+            return facts.of_answer(asked, self.answers)
         if name in facts.OURS:
             return None  # nothing tells of it yet
         return self.of_shop(wanted).get(name)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from upsell import __version__, conf
 from upsell.engine.journeys.definition import Step
-from upsell.engine.webhooks import endpoint_of, headers_of
+from upsell.engine.webhooks import endpoint_of, fields_of, headers_of
 from upsell.models import JourneyRun, OutboxMessage
 
 LATENESS = timedelta(hours=24)
@@ -46,8 +47,8 @@ def message(run: JourneyRun, step: Step, *, key: str, now: datetime) -> OutboxMe
     )
 
 
-def post(row: OutboxMessage, *, now: datetime) -> None:
-    """Post a call.
+def post(row: OutboxMessage, *, now: datetime) -> dict[str, str | int | bool]:
+    """Post a call; return the fields of what was answered, as ``fields_of`` keeps them.
 
     Raises:
         NotTaken: The receiver did not say that it has it.
@@ -66,6 +67,15 @@ def post(row: OutboxMessage, *, now: datetime) -> None:
         secrets=endpoint.secrets,
     )
     headers["User-Agent"] = f"django-upsell/{__version__}"
-    conf.webhooks().post(
+    answer = conf.webhooks().ask(
         endpoint.url, body=body, headers=headers, private_hosts=conf.private_hosts()
     )
+    return fields_of(answer)
+
+
+def keep(run: JourneyRun, *, step: str, answer: Mapping[str, str | int | bool]) -> None:
+    """Keep an answer with the run, whose row is locked, for the steps that come after."""
+    if answer:
+        told = {**(run.found.get("webhook") or {}), step: dict(answer)}
+        run.found = {**run.found, "webhook": told}
+        run.save(update_fields=["found"])

@@ -229,6 +229,7 @@ def _holds(where: Tree | None, run: JourneyRun, row: EventInbox, *, now: datetim
         entered_at=run.entered_at,
         now=max(now, row.occurred_at),
         event=journey_entering.starter_of(row),
+        answers=run.found.get("webhook"),
     )
     return evaluate(where, known).matches
 

@@ -12,6 +12,7 @@ from upsell import clock, conf, snapshots
 from upsell.engine.conditions import ConditionError
 from upsell.engine.journeys.definition import Definition, Fault, Kind
 from upsell.engine.journeys.draft import StepDraft, definition_of
+from upsell.engine.journeys.graph import answered_before
 from upsell.engine.journeys.reading import read
 from upsell.exceptions import UpsellError
 from upsell.models import Journey, JourneyStep, JourneyVersion, MessageTemplate
@@ -177,10 +178,10 @@ def _missing(plan: Definition, journey: Journey) -> Iterable[Fault]:
                 row.version,
                 event=plan.event,
                 offer=Kind.OFFER in kinds.values(),
+                webhooks=answered_before(plan, step.id),
             )
             for name in sorted(never):
-                told = f"“{slug}” needs {{{name}}}, which nobody in this journey can have"
-                yield Fault(path=path, message=told)
+                yield Fault(path=path, message=_nobody_has(name, slug, kinds))
         needed = _NEEDED.get(medium)
         if needed and not conf.get(needed):
             yield Fault(path=f"steps.{step.id}.medium", message=f"set {needed} first: it is empty")
@@ -202,6 +203,16 @@ def _missing(plan: Definition, journey: Journey) -> Iterable[Fault]:
                 yield Fault(
                     path=f"steps.{step.id}.journey", message=f"there is no other journey “{slug}”"
                 )
+
+
+def _nobody_has(name: str, slug: str, kinds: Mapping[str, Kind]) -> str:
+    step = name.split(".")[1]
+    if name.startswith("webhook.") and kinds.get(step) is Kind.WEBHOOK:
+        return (
+            f"“{slug}” needs {{{name}}}, which who comes here without an answer of “{step}” does "
+            "not have: give it a fallback, or lead every way here through its “ok”"
+        )
+    return f"“{slug}” needs {{{name}}}, which nobody in this journey can have"
 
 
 _NEEDED: Mapping[str, str] = {"sms": "UPSELL_SMS", "push": "UPSELL_PUSH"}

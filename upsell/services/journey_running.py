@@ -221,11 +221,18 @@ def _written_alone(look: _Look, *, now: datetime) -> int:
 
 
 def _still_ours(looks: Iterable[_Look]) -> set[int]:
-    """Lock the runs; those that left meanwhile, or that another took up, are not ours."""
-    tokens = {look.run.pk: look.run.lease_token for look in looks}
-    rows = JourneyRun.objects.select_for_update().filter(pk__in=tokens, state="RUNNING")
-    found = dict(rows.order_by("pk").values_list("pk", "lease_token"))
-    return {pk for pk, token in found.items() if token == tokens[pk]}
+    """Lock the runs; those that left meanwhile, or that another took up, are not ours.
+
+    What was found out meanwhile is taken over: the answer of a call may have come in between.
+    """
+    ours = {look.run.pk: look.run for look in looks}
+    rows = JourneyRun.objects.select_for_update().filter(pk__in=ours, state="RUNNING")
+    mine = set[int]()
+    for pk, token, found in rows.order_by("pk").values_list("pk", "lease_token", "found"):
+        if token == ours[pk].lease_token:
+            mine.add(pk)
+            ours[pk].found = found
+    return mine
 
 
 def _log_of(look: _Look) -> Iterable[StepLog]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -209,11 +209,11 @@ def _call(message: OutboxMessage, *, now: datetime) -> bool:
     if not _last_look(message, now=now):
         return False
     try:
-        journey_calls.post(message, now=now)
+        answer = journey_calls.post(message, now=now)
     except Exception as error:
         _later(message, str(error)[:190] or type(error).__name__, before="SENDING", now=now)
         return False
-    _close(message.pk, "SENT", before="SENDING", reason="", now=now)
+    _close(message.pk, "SENT", before="SENDING", reason="", now=now, answer=answer)
     return True
 
 
@@ -257,11 +257,19 @@ def _later(message: OutboxMessage, reason: str, *, before: str, now: datetime) -
     )
 
 
-def _close(message_id: int, state: str, *, before: str, reason: str, now: datetime) -> bool:
-    """Settle a message, and let its run go on, in one transaction."""
+def _close(
+    message_id: int,
+    state: str,
+    *,
+    before: str,
+    reason: str,
+    now: datetime,
+    answer: Mapping[str, str | int | bool] | None = None,
+) -> bool:
+    """Settle a message, keep what was answered, and let its run go on, in one transaction."""
     with transaction.atomic(durable=True):
         run_id = OutboxMessage.objects.values_list("run", flat=True).get(pk=message_id)
-        JourneyRun.objects.select_for_update().filter(pk=run_id).first()
+        run = JourneyRun.objects.select_for_update().filter(pk=run_id).first()
         values: dict[str, object] = {"state": state, "reason": reason[:190], "lease_until": None}
         if state in {"SENT", "UNKNOWN"}:
             values["sent_at"] = now
@@ -270,6 +278,8 @@ def _close(message_id: int, state: str, *, before: str, reason: str, now: dateti
         done = OutboxMessage.objects.filter(pk=message_id, state=before).update(**values)
         if done:
             message = OutboxMessage.objects.get(pk=message_id)
+            if run is not None and answer and run.customer_key:
+                journey_calls.keep(run, step=message.step, answer=answer)
             outcome = journey_running.outcome_of(message)
             if outcome:
                 journey_running.settle(message, outcome, now=now)

@@ -74,6 +74,7 @@ class RunWorld:
             starter=self.run.starter,
             entered_at=self.run.entered_at,
             now=self.now,
+            answers=self.run.found.get("webhook"),
         )
 
     def reachable(self, media: Collection[str]) -> Collection[str]:

@@ -102,7 +102,7 @@ def unresolved(
     Args:
         event: What the journey begins with.
         offer: Whether a step before it makes an offer and suggestions.
-        webhooks: Steps before it that call an API.
+        webhooks: Steps that call a system, and were answered on every way to it.
     """
     content, _faults = blocks.read(version.content, medium="onsite")
     letters = () if content is None else tuple(content.letters.values())

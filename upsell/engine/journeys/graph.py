@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+from upsell.engine.conditions import Tree, conditions
 from upsell.engine.journeys.definition import WAITS, Definition, Fault, Kind, Step, in_order
 
 
@@ -28,6 +30,57 @@ def faults(made: Definition) -> Iterator[Fault]:
         if name not in reached:
             yield Fault(path=f"steps.{name}", message="nothing leads here")
     yield from _offers_after_a_no(made, reached)
+    yield from _unknown_calls(made)
+
+
+def answered_before(made: Definition, name: str, /) -> frozenset[str]:
+    """Return the steps that call a system and were answered on every way to a step."""
+    calls = [step.id for step in made.steps.values() if step.kind is Kind.WEBHOOK]
+    return frozenset(call for call in calls if not _leads(made, name, without=call))
+
+
+def _leads(made: Definition, name: str, *, without: str) -> bool:
+    """Say whether a way leads from the beginning here that no answer of that step is on."""
+    seen, left = set[str](), [made.first]
+    while left:
+        here = left.pop()
+        if here == name:
+            return True
+        if here not in seen:
+            seen.add(here)
+            to = made.steps[here].to.items()
+            left += [target for outcome, target in to if (here, outcome) != (without, "ok")]
+    return False
+
+
+def _unknown_calls(made: Definition) -> Iterator[Fault]:
+    """Conditions that ask for the answer of a step that calls nobody."""
+    for path, tree in _trees(made):
+        for one in conditions(tree):
+            step = dict(one.asked.args).get("step", "")
+            if one.asked.fact.startswith("webhook.") and not _calls(made, step):
+                yield Fault(path=path, message=f"there is no step “{step}” that calls a system")
+
+
+def _calls(made: Definition, name: str) -> bool:
+    return name in made.steps and made.steps[name].kind is Kind.WEBHOOK
+
+
+def _trees(made: Definition) -> Iterator[tuple[str, Tree]]:
+    if made.where is not None:
+        yield "start.where", made.where
+    for where, criteria in (("exit", made.exits), ("goals", made.goals)):
+        for place, row in enumerate(criteria):
+            if row.where is not None:
+                yield f"{where}.{place}.where", row.where
+    for step in made.steps.values():
+        tree: Any = step.told.get("where")
+        if tree is not None:
+            yield f"steps.{step.id}.where", tree
+        branches: Any = step.told.get("branches", ())
+        for place, (_name, when) in enumerate(branches):
+            if when is not None:
+                yield f"steps.{step.id}.branches.{place}.when", when
 
 
 def _offers_after_a_no(made: Definition, reached: set[str]) -> Iterator[Fault]:
