@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 from decimal import Decimal
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 from django.core.signals import setting_changed
@@ -132,7 +132,7 @@ def may_have_journeys() -> bool:
 
 def had_no_journeys() -> bool:
     """Whether there was no journey at a look of the last minute. No statement."""
-    return _journeys is False and time.monotonic() - _looked < LOOKS.total_seconds()
+    return _journeys is False and monotonic() - _looked < LOOKS.total_seconds()
 
 
 def has_journeys_lately() -> bool:
@@ -153,7 +153,7 @@ def look_for_journeys() -> bool:
     Whoever compiles the campaigns looks along, since a journey's edit raises their version too.
     """
     global _journeys, _looked
-    _looked = time.monotonic()
+    _looked = monotonic()
     # One that is paused, or takes nobody in any more, has runs that events end.
     _journeys = Journey.objects.filter(state__in=["LIVE", "PAUSED", "SUNSET"]).exists()
     return _journeys

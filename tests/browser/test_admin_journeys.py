@@ -10,7 +10,13 @@ from tests import factories
 from tests.browser.admin_pages import findings
 from tests.services.journeys import END, MAIL, T0, WAIT_3H, journey, move, tell
 from upsell.models import EntryRefused, Journey, JourneyRun
-from upsell.services import consenting, contact_lists, ready_journeys, segments
+from upsell.services import (
+    consenting,
+    contact_lists,
+    journey_publishing,
+    ready_journeys,
+    segments,
+)
 
 pytestmark = pytest.mark.usefixtures("addressed")
 
@@ -27,6 +33,10 @@ def rows(shop) -> dict[str, int]:
     move(T0 + timedelta(hours=3))
     first, second = JourneyRun.objects.order_by("pk")
     JourneyRun.objects.filter(pk=second.pk).update(state="STUCK", error="ShopDown", due_at=None)
+    live.steps.filter(name="wait").update(name="pause", told={"for": "PT1H"})
+    live.steps.filter(name="pause").update(to={"next": "mail"})
+    journey_publishing.publish(live, now=T0)
+    JourneyRun.objects.filter(pk=first.pk).update(step="wait")
     EntryRefused.objects.create(
         journey=live, customer_key="u:3", event_key="HOST:x", reason="cap:all", at=T0
     )
@@ -50,6 +60,7 @@ PAGES = {
     "walked through": ("journey_walk", "live"),
     "entries refused": ("journey_refused", "live"),
     "to stop": ("journey_stop", "live"),
+    "to move": ("journey_move", "live"),
     "runs": ("journeyrun_changelist", ""),
     "a run": ("journeyrun_change", "run"),
     "a run that is stuck": ("journeyrun_change", "stuck"),

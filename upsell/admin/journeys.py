@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from upsell import conf
-from upsell.admin import journey_acts, journey_walks
+from upsell.admin import journey_acts, journey_moves, journey_walks
 from upsell.admin.access import allowed_channels, may_touch
 from upsell.admin.badges import badge
 from upsell.admin.journey_forms import (
@@ -158,6 +158,7 @@ class JourneyAdmin(admin.ModelAdmin):
             page("copy", self.copy, "<int:pk>/copy/"),
             page("walk", self.walk, "<int:pk>/walk/"),
             page("refused", self.refused, "<int:pk>/refused/"),
+            page("move", self.move, "<int:pk>/move/"),
             *(page(name, self._act(name), f"<int:pk>/{name}/") for name in journey_acts.ACTS),
         ]
 
@@ -233,11 +234,20 @@ class JourneyAdmin(admin.ModelAdmin):
         return self._page(request, "refused.html", _("Entries refused"), row, rows=told,
                           most=MOST_REFUSED)  # fmt: skip
 
+    def move(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Move buyers who wait to another version."""
+        return journey_moves.page(self, request, self._mine(request, pk))
+
+    def _mine(self, request: HttpRequest, pk: int) -> Journey:
+        """Return a journey that they may run, all its sales channels being theirs."""
+        row = self._row(request, pk, self.has_run_permission(request))
+        if not may_touch(request, row):
+            raise PermissionDenied
+        return row
+
     def _act(self, name: str) -> Any:
         def view(request: HttpRequest, pk: int) -> HttpResponse:
-            row = self._row(request, pk, self.has_run_permission(request))
-            if not may_touch(request, row):
-                raise PermissionDenied
+            row = self._mine(request, pk)
             return journey_acts.ACTS[name](self, request, row)
 
         return view
@@ -433,6 +443,7 @@ class JourneyAdmin(admin.ModelAdmin):
                 for name, states in journey_acts.STATES.items()
                 if may_run and row.state in states
             ],
+            "may_move": may_run and published is not None and published.number > 1,
             "published": published,
             "changed": journey_drafts.differs(row, found),
             "funnel": funnels.steps(counted.steps_of(row.pk, channels), _rows(document)),

@@ -78,6 +78,13 @@ def there_now(journey: int, channels: Channels = None) -> Mapping[str, int]:
     return dict(rows.values_list("step").annotate(Count("pk")))
 
 
+def waiting_elsewhere(journey: int, version: int) -> Mapping[str, int]:
+    """Return step to the waiting runs of other versions that stand there. One statement."""
+    rows = JourneyRun.objects.filter(journey=journey, state="WAITING").exclude(version=version)
+    counted = rows.order_by("step").values_list("step").annotate(Count("pk"))
+    return dict(counted)
+
+
 def steps_of(
     journey: int, channels: Channels = None, *, control: bool = False
 ) -> Mapping[str, StepNumbers]:

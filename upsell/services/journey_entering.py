@@ -224,7 +224,13 @@ def _begin(row: EventInbox, one: Candidate, *, now: datetime) -> JourneyRun:
         if not passage.ended:
             run.due_at = passage.due_at
     run.save(force_insert=True)
-    Listener.objects.bulk_create(
+    Listener.objects.bulk_create(listeners_of(run, one.plan))
+    return run
+
+
+def listeners_of(run: JourneyRun, plan: Definition) -> list[Listener]:
+    """Return what a run listens for by its plan, not yet written: to leave, and for its goals."""
+    return [
         Listener(
             run=run,
             customer_key=run.customer_key,
@@ -232,10 +238,9 @@ def _begin(row: EventInbox, one: Candidate, *, now: datetime) -> JourneyRun:
             purpose=purpose,
             criterion=criterion.id,
         )
-        for purpose, criteria in (("EXIT", one.plan.exits), ("GOAL", one.plan.goals))
+        for purpose, criteria in (("EXIT", plan.exits), ("GOAL", plan.goals))
         for criterion in criteria
-    )
-    return run
+    ]
 
 
 class _Nobody:

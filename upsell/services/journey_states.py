@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,23 @@ from django.db.models import F
 
 from upsell import clock, snapshots
 from upsell.engine.journeys.advance import Position
+from upsell.engine.journeys.definition import Definition
 from upsell.exceptions import UpsellError
-from upsell.models import Journey, JourneyRun, JourneyVersion, StepLog
+from upsell.models import (
+    Journey,
+    JourneyRun,
+    JourneyVersion,
+    Listener,
+    OutboxMessage,
+    StepLog,
+)
 from upsell.models.versioned import bump
-from upsell.services import journey_leaving, journey_plans, journey_publishing
+from upsell.services import (
+    journey_entering,
+    journey_leaving,
+    journey_plans,
+    journey_publishing,
+)
 
 
 class NotNow(UpsellError):
@@ -113,6 +126,9 @@ def move_runs(
 ) -> int:
     """Move waiting runs of other versions to one; return how many.
 
+    What a run leaves for, and what it is for, is the new version's from then on. A message of a
+    step that is another now, and was not sent yet, is cancelled.
+
     Args:
         steps: Old step to new one; the same name where nothing is said.
 
@@ -127,6 +143,7 @@ def move_runs(
             JourneyRun.objects.select_for_update()
             .filter(journey=journey, state="WAITING")
             .exclude(version=to)
+            .order_by("pk")
         )
         lost: dict[str, int] = {}
         for run in rows:
@@ -136,15 +153,44 @@ def move_runs(
         if lost:
             where = ", ".join(f"“{name}” ({count})" for name, count in sorted(lost.items()))
             raise NotNow(f"runs stand at steps that the new version does not have: {where}")
+        renamed = {run.pk: run.step for run in rows if run.step != names.get(run.step, run.step)}
         for run in rows:
-            run.version = to
-            run.step = names.get(run.step, run.step)
-            # Looked at again: a wait that is shorter now ends, and none fires before now.
-            run.due_at = max(run.since, told) if run.due_at is not None else None
-            run.waiting_for = ""
-            run.save(update_fields=["version", "step", "due_at", "waiting_for"])
-            run.listeners.filter(purpose="WAKE").delete()
+            _move(run, to=to, plan=plan, names=names, now=told)
+        _listen_anew(rows, plan)
+        for pk, step in renamed.items():
+            OutboxMessage.objects.filter(run=pk, step=step, state="PENDING").update(
+                state="CANCELLED", reason="moved", lease_until=None, reserved_at=None
+            )
     return len(rows)
+
+
+def _move(
+    run: JourneyRun,
+    *,
+    to: JourneyVersion,
+    plan: Definition,
+    names: Mapping[str, str],
+    now: datetime,
+) -> None:
+    run.version = to
+    run.step = names.get(run.step, run.step)
+    if run.settled not in plan.steps[run.step].to:
+        run.settled = ""
+    answers = run.found.get("webhook")
+    if answers:
+        told = {names.get(step, step): answer for step, answer in answers.items()}
+        run.found = {**run.found, "webhook": told}
+    # Looked at again: a wait that is shorter now ends, and none fires before now.
+    run.due_at = max(run.since, now) if run.due_at is not None else None
+    run.waiting_for = ""
+    run.save(update_fields=["version", "step", "settled", "found", "due_at", "waiting_for"])
+
+
+def _listen_anew(runs: Sequence[JourneyRun], plan: Definition) -> None:
+    Listener.objects.filter(run__in=[run.pk for run in runs]).delete()
+    Listener.objects.bulk_create(
+        one for run in runs for one in journey_entering.listeners_of(run, plan)
+    )
 
 
 # ------------------------------------------------------------------ one run that is stuck
