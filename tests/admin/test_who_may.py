@@ -132,6 +132,8 @@ journey add                    302      302   403    403    200     200  200
 journey validate               302      302   403    403    302     302  302
 journey validate POST          302      302   403    403    200     200  200
 journey ready                  302      302   403    403    200     200  200
+journey import                 302      302   403    403    200     200  200
+journey export                 302      302   403    200    200     200  200
 journey change                 302      302   403    200    200     200  200
 journey edit                   302      302   403    403    200     200  200
 journey delete                 302      302   403    403    200     200  200

@@ -57,6 +57,7 @@ PAGES = {
     "live": ("journey_change", "live"),
     "live, its draft": ("journey_edit", "live"),
     "ready-made": ("journey_ready", ""),
+    "to import": ("journey_import", ""),
     "walked through": ("journey_walk", "live"),
     "entries refused": ("journey_refused", "live"),
     "to stop": ("journey_stop", "live"),

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -16,13 +15,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from upsell.admin.access import allowed_channels, may_touch
+from upsell.admin.uploads import MOST_BYTES, text_of
 from upsell.admin.widgets import labels
 from upsell.models import Campaign
 from upsell.presenting.campaigns import differences
 from upsell.services import campaign_files
 from upsell.services.campaign_files import Outcome, Row
-
-MOST_BYTES = 2_000_000
 
 
 def export(rows: QuerySet[Any], kind: str) -> HttpResponse:
@@ -69,22 +67,12 @@ def page(model_admin: Any, request: HttpRequest) -> HttpResponse:
 
 
 def _text(request: HttpRequest) -> str:
-    upload = request.FILES.get("file")
-    if not isinstance(upload, UploadedFile):
-        text: str = request.POST.get("text", "")
-        if not text:
-            raise ValidationError(_("Choose a file first: JSON or CSV, as it is exported here."))
-        return text
-    if (upload.size or 0) > MOST_BYTES:
-        size = (upload.size or 0) / 1_000_000
-        told = _("The file has %(size)s MB, and at most 2 MB are read: import it in parts.")
-        raise ValidationError(told % {"size": f"{size:.1f}"})
-    try:
-        raw: bytes = upload.read()
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        told = _("“%s” is not written in UTF-8: save it as “CSV UTF-8”, or as JSON.")
-        raise ValidationError(told % upload.name) from error
+    return text_of(
+        request,
+        wanted=_("Choose a file first: JSON or CSV, as it is exported here."),
+        saved_as=_("“CSV UTF-8”, or as JSON"),
+        most=MOST_BYTES,
+    )
 
 
 def _refuse_foreign(request: HttpRequest, rows: Sequence[Row]) -> None:

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from upsell import conf
-from upsell.admin import journey_acts, journey_moves, journey_walks
+from upsell.admin import journey_acts, journey_files, journey_moves, journey_walks
 from upsell.admin.access import allowed_channels, may_touch
 from upsell.admin.badges import badge
 from upsell.admin.journey_forms import (
@@ -97,6 +97,9 @@ class JourneyAdmin(admin.ModelAdmin):
     def has_run_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("upsell.run_journey")
 
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return self.has_add_permission(request) and self.has_change_permission(request)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Journeys that run in one of their channels, or in none."""
         rows = super().get_queryset(request)
@@ -112,6 +115,12 @@ class JourneyAdmin(admin.ModelAdmin):
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         return ("name", "pk")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> Any:
+        told = {"upsell_may_import": self.has_import_permission(request)}
+        return super().changelist_view(request, told | (extra_context or {}))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return JourneyList
@@ -155,6 +164,8 @@ class JourneyAdmin(admin.ModelAdmin):
             page("edit", self.edit, "<int:pk>/edit/"),
             page("delete", self.delete, "<int:pk>/delete/"),
             page("ready", self.ready, "ready/"),
+            page("import", self.import_, "import/"),
+            page("export", self.export, "<int:pk>/export/"),
             page("copy", self.copy, "<int:pk>/copy/"),
             page("walk", self.walk, "<int:pk>/walk/"),
             page("refused", self.refused, "<int:pk>/refused/"),
@@ -201,6 +212,15 @@ class JourneyAdmin(admin.ModelAdmin):
             for one in ready_journeys.READY
         ]  # fmt: skip
         return self._page(request, "ready.html", _("Journeys to start from"), None, rows=rows)
+
+    def export(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Answer with the journey as a file."""
+        row = self._row(request, pk, self.has_view_permission(request))
+        return journey_files.export(request, row)
+
+    def import_(self, request: HttpRequest) -> HttpResponse:
+        """Take a journey from a file, into a draft."""
+        return journey_files.page(self, request)
 
     def copy(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Ask, then make a draft that is the same."""

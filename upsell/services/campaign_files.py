@@ -18,6 +18,7 @@ from upsell.models import Campaign
 from upsell.presenting.campaigns import field_name
 from upsell.services import campaigns
 from upsell.services.campaign_shapes import decimal_of
+from upsell.services.documents import ensure_storable
 
 Row = dict[str, Any]
 """What a file says of one campaign: any of ``COLUMNS``, and the slug in any case."""
@@ -82,7 +83,7 @@ def read(text: str) -> list[Row]:
     """
     try:
         rows = _from_json(text) if text.lstrip().startswith(("[", "{")) else _from_csv(text)
-        _ensure_storable(rows)
+        ensure_storable(rows)
     except RecursionError as error:
         raise ValidationError(_("The file cannot be read: it is nested too deeply.")) from error
     except (ValueError, csv.Error) as error:
@@ -103,18 +104,6 @@ def read(text: str) -> list[Row]:
 def _slug(row: Mapping[str, Any]) -> str:
     slug = row.get("slug")
     return slug if isinstance(slug, str) else ""
-
-
-def _ensure_storable(rows: Any) -> None:
-    """Refuse what no database keeps as text or JSON: NaN, NUL, and half a character.
-
-    Raises:
-        ValueError: There is such a thing.
-    """
-    flat = json.dumps(rows, ensure_ascii=False, allow_nan=False)
-    flat.encode()
-    if "\\u0000" in flat:
-        raise ValueError("NUL")
 
 
 def import_(
