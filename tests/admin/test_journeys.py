@@ -21,7 +21,8 @@ def form(*steps, exits=(), goals=(), **changes):
     """What a browser sends; a step is a mapping of its fields. None leaves a field out."""
     data = {
         "name": "Flight", "category": "marketing", "channels": ["web"], "event": "order.placed",
-        "policy": "per_key", "after": "exit", "concurrency": "per_key", "cap_per_day": "1",
+        "policy": "per_key", "after": "exit", "concurrency": "per_key",
+        "if_active": "ignore", "cap_per_day": "1",
         "late_event_0": "1", "late_event_1": "D", "lead_time_0": "2", "lead_time_1": "H",
         "priority": "0", "control": "10", "mode": "REAL",
     }  # fmt: skip

@@ -17,8 +17,8 @@ from django.db import connection
 from tests.factories import catalogue, order
 from tests.flow.test_races import threaded
 from tests.services.journeys import END, T0, H, journey, tell
-from upsell.models import EventInbox, JourneyRun, Listener, OutboxMessage, StepLog
-from upsell.services import journey_hearing, journey_running, journey_sending
+from upsell.models import EntryRefused, EventInbox, JourneyRun, Listener, OutboxMessage, StepLog
+from upsell.services import journey_entering, journey_hearing, journey_running, journey_sending
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -200,3 +200,94 @@ def test_an_exit_while_a_worker_looks_wins():
     run = JourneyRun.objects.get()
     assert (run.state, run.end_reason, run.seq) == ("EXITED", "exit:gone", 0)
     assert not Listener.objects.exists()
+
+
+# ------------------------------------------------------------------ where one is under way
+
+
+def told_at_once(count: int) -> list[str]:
+    """Let a buyer who is in it tell that many events at once; return what went wrong."""
+    left = [
+        EventInbox.objects.create(
+            source="HOST",
+            event_id=f"again{number}",
+            name="order.placed",
+            customer_key="u:1",
+            order_ref="A1",
+            parameters={"channel": "web", f"told_{number}": "yes"},
+            occurred_at=T0,
+            received_at=T0,
+        ).pk
+        for number in range(count)
+    ]
+    return at_once(count, lambda: journey_hearing.work_on(left.pop(), now=T0))
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time")
+def test_ten_events_at_once_restart_one_after_the_other():
+    journey(WAITS, if_active="restart", category="transactional")
+    tell(order_ref="A1", key="u:1")
+
+    wrong = told_at_once(10)
+
+    assert not wrong
+    assert not EventInbox.objects.filter(processed_at=None).exists()
+    assert JourneyRun.objects.filter(end_reason="superseded").count() == 10
+    assert JourneyRun.objects.filter(state="WAITING").count() == 1
+    assert not EntryRefused.objects.exists()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time")
+def test_ten_events_at_once_are_merged_and_none_is_lost():
+    journey(WAITS, if_active="merge")
+    tell(order_ref="A1", key="u:1")
+
+    wrong = told_at_once(10)
+
+    assert not wrong
+    told = JourneyRun.objects.get().starter["parameters"]
+    assert {name for name in told if name.startswith("told_")} == {
+        f"told_{number}" for number in range(10)
+    }
+
+
+def two_first_events() -> list[str]:
+    """Let a buyer who is not in it tell two events at once; return what went wrong."""
+    left = [
+        EventInbox.objects.create(
+            source="HOST", event_id=f"first{number}", name="order.placed", customer_key="u:1",
+            order_ref=f"B{number}", parameters={"channel": "web"}, occurred_at=T0, received_at=T0,
+        ).pk
+        for number in range(2)
+    ]  # fmt: skip
+    return at_once(2, lambda: journey_hearing.work_on(left.pop(), now=T0))
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time")
+def test_two_first_events_at_once_begin_and_restart():
+    journey(WAITS, if_active="restart", category="transactional", concurrency="one")
+
+    assert two_first_events() == []
+
+    ends = JourneyRun.objects.order_by("end_reason").values_list("end_reason", flat=True)
+    assert list(ends) == ["", "superseded"]
+    assert not EventInbox.objects.filter(processed_at=None).exists()
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite lets one write at a time")
+def test_control_without_the_buyers_lock_neither_sees_the_others_run(monkeypatch):
+    """Both find nothing under way and begin: the key of who is in it lets one of them in alone."""
+    journey(WAITS, if_active="restart", category="transactional", concurrency="one")
+    monkeypatch.setattr(journey_hearing, "lock_buyer", lambda key: None)
+    both, begins = threading.Barrier(2, timeout=20), journey_entering._begin
+
+    def begin(*args, **options):
+        both.wait()
+        return begins(*args, **options)
+
+    monkeypatch.setattr(journey_entering, "_begin", begin)
+
+    two_first_events()
+
+    assert JourneyRun.objects.get().state == "WAITING"
+    assert EventInbox.objects.filter(processed_at=None).count() == 1

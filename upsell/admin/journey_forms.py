@@ -81,6 +81,12 @@ class JourneyForm(forms.Form):
     concurrency = forms.ChoiceField(
         label=gettext_lazy("At a time"), choices=Journey.Together.choices
     )
+    if_active = forms.ChoiceField(
+        label=gettext_lazy("Where one is under way"),
+        choices=Journey._meta.get_field("if_active").choices,  # type: ignore[arg-type]
+        help_text=gettext_lazy("For an event that comes while the buyer, or the order, is in it."
+                               " Beginning anew counts as an entry."),
+    )  # fmt: skip
     cap_per_day = forms.IntegerField(
         label=gettext_lazy("Entries of a buyer a day"),
         min_value=0,
@@ -142,8 +148,8 @@ class JourneyForm(forms.Form):
         (gettext_lazy("What it is"), ("name", "slug", "category", "channels")),
         (
             gettext_lazy("Who enters, and when"),
-            ("event", "where", "policy", "again_after", "after", "concurrency", "cap_per_day",
-             "late_event"),
+            ("event", "where", "policy", "again_after", "after", "concurrency", "if_active",
+             "cap_per_day", "late_event"),
         ),
     )  # fmt: skip
     MORE = (
@@ -219,8 +225,8 @@ def initial_of(row: Journey) -> dict[str, Any]:
     shown: dict[str, Any] = {
         name: getattr(row, name)
         for name in ("name", "slug", "category", "channels", "event", "where", "policy", "after",
-                     "concurrency", "cap_per_day", "priority", "exclusion_group", "exit_others",
-                     "control", "mode", "testers", "compressed")
+                     "concurrency", "if_active", "cap_per_day", "priority", "exclusion_group",
+                     "exit_others", "control", "mode", "testers", "compressed")
     }  # fmt: skip
     for name in ("late_event", "lead_time", "again_after"):
         length = getattr(row, name)

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from upsell.engine.journeys.definition import Kind, Policy
+from upsell.engine.journeys.definition import IfActive, Kind, Policy
 from upsell.models.event import AppendOnly, WrittenOnce
 from upsell.models.versioned import Versioned
 
@@ -92,6 +92,16 @@ class Journey(Versioned):
     )
     concurrency = models.CharField(
         _("at a time"), max_length=8, choices=Together.choices, default=Together.PER_KEY
+    )
+    if_active = models.CharField(
+        _("where one is under way"),
+        max_length=8,
+        choices=[
+            (IfActive.IGNORE.value, _("it goes on, the event starts nothing")),
+            (IfActive.RESTART.value, _("it ends, and another begins with the event")),
+            (IfActive.MERGE.value, _("it goes on with what the event says")),
+        ],
+        default=IfActive.IGNORE.value,
     )
     cap_per_day = models.PositiveSmallIntegerField(
         _("entries of a buyer a day"), default=1, help_text=_("0 = as many as come.")

@@ -20,7 +20,7 @@ REASONS: Mapping[str, Words] = {
     "no_consent": gettext_lazy("did not agree to be written to"),
     "stale": gettext_lazy("it was too late for it"),
     "journey_stopped": gettext_lazy("the journey was stopped"),
-    "superseded": gettext_lazy("another journey took over"),
+    "superseded": gettext_lazy("another journey took over, or it began anew"),
     "erased": gettext_lazy("the buyer's details were erased"),
     "staff": gettext_lazy("ended by staff"),
     "capped": gettext_lazy("the buyer had enough messages"),
@@ -34,6 +34,13 @@ REASONS: Mapping[str, Words] = {
     "where": gettext_lazy("the condition did not hold"),
     "already_done": gettext_lazy("the buyer was through it already"),
     "already_in": gettext_lazy("the buyer is in it already"),
+    "already_entered": gettext_lazy("it was begun for that already"),
+    "active": gettext_lazy("the buyer is in it already"),
+    "merged": gettext_lazy("the run that is under way goes on with what the event says"),
+    "too_soon": gettext_lazy("the buyer was through it not long ago"),
+    "group": gettext_lazy("the buyer is in another journey of the group"),
+    "channel": gettext_lazy("the journey does not run in that sales channel"),
+    "late": gettext_lazy("the event was too old"),
 }
 
 

@@ -99,8 +99,8 @@ def copy(*, document: Mapping[str, object], values: Mapping[str, Any]) -> Journe
 def copy_of(journey: Journey) -> Journey:
     """Make a draft with the same steps; it is for no sales channel until somebody says so."""
     kept = ("category", "priority", "exclusion_group", "exit_others", "event", "where", "policy",
-            "again_after", "after", "concurrency", "cap_per_day", "late_event", "exits", "goals",
-            "lead_time", "control")  # fmt: skip
+            "again_after", "after", "concurrency", "if_active", "cap_per_day", "late_event",
+            "exits", "goals", "lead_time", "control")  # fmt: skip
     values = {name: getattr(journey, name) for name in kept}
     values |= {"name": _("%s (copy)") % journey.name[:110], "slug": free_slug(journey.slug)}
     return save(journey=None, values=values, steps=rows_of(journey))

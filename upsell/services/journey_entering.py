@@ -17,7 +17,7 @@ from upsell import conf, snapshots
 from upsell.engine.conditions import evaluate, facts_needed
 from upsell.engine.experiments import HOLDOUT_SALT, bucket
 from upsell.engine.journeys.advance import Position, advance
-from upsell.engine.journeys.definition import Definition, Kind, Policy, Step
+from upsell.engine.journeys.definition import Definition, IfActive, Kind, Policy, Step
 from upsell.models import EntryRefused, EventInbox, Journey, JourneyRun, Listener
 from upsell.models.journey import ACTIVE
 from upsell.ports import Who
@@ -102,8 +102,9 @@ def enter(row: EventInbox, found: Sequence[Candidate], *, now: datetime) -> list
     refused: list[EntryRefused] = []
     keys = linking.family([row.customer_key]) if found else []
     for one in found:
-        reason = _refusal(row, one, keys, now=now)
+        reason, active = _refusal(row, one, keys, now=now)
         if not reason:
+            _make_way(row, one, active, now=now)
             begun.append(_begin(row, one, now=now))
         else:
             refused.append(
@@ -119,8 +120,34 @@ def enter(row: EventInbox, found: Sequence[Candidate], *, now: datetime) -> list
     return begun
 
 
-def _refusal(row: EventInbox, one: Candidate, keys: Sequence[str], *, now: datetime) -> str:
-    """Return why this buyer, known by these keys, does not enter; empty = they do."""
+def _refusal(
+    row: EventInbox, one: Candidate, keys: Sequence[str], *, now: datetime
+) -> tuple[str, list[JourneyRun]]:
+    """Return why this buyer, known by these keys, does not enter; empty = they do.
+
+    Beside it the runs that are under way and have to end for it.
+    """
+    reason = _kept_out(row, one, now=now)
+    if reason:
+        return reason, []
+    journey, how = one.journey, one.plan.entry.if_active
+    mine = JourneyRun.objects.filter(customer_key__in=keys)
+    active = [] if how is IfActive.IGNORE else _in_the_way(row, journey, mine)
+    if active and how is IfActive.MERGE:
+        _merge(active[-1], row, journey)
+        return "merged", []
+    # What is under way ends for the one that begins: it forbids nothing.
+    before = mine.filter(journey=journey).exclude(pk__in=[run.pk for run in active])
+    # The group comes last: it ends other runs for the one that begins.
+    reason = (
+        _policy(row, journey, before, now=now)
+        or _cap(journey, mine, now=now)
+        or _group(journey, mine, now=now)
+    )
+    return reason, active
+
+
+def _kept_out(row: EventInbox, one: Candidate, *, now: datetime) -> str:
     journey = one.journey
     channel = str(row.parameters.get("channel") or "")
     if not journey.channels or (channel and channel not in journey.channels):
@@ -129,15 +156,65 @@ def _refusal(row: EventInbox, one: Candidate, keys: Sequence[str], *, now: datet
         return one.because or "condition"
     if journey.state == Journey.State.PAUSED:
         return "paused"
-    if now - row.occurred_at > journey.late_event:
-        return "late"
-    mine = JourneyRun.objects.filter(customer_key__in=keys)
-    # The group comes last: it ends other runs for the one that begins.
-    return (
-        _policy(row, journey, mine.filter(journey=journey), now=now)
-        or _cap(journey, mine, now=now)
-        or _group(journey, mine, now=now)
-    )
+    return "late" if now - row.occurred_at > journey.late_event else ""
+
+
+# ------------------------------------------------------------------ where one is under way
+
+
+def _in_the_way(row: EventInbox, journey: Journey, mine: QuerySet[JourneyRun]) -> list[JourneyRun]:
+    """Return the active runs that keep another from beginning, oldest first; their rows are locked.
+
+    Of one at a time, and of once for each buyer, all of theirs; else the one of the same key.
+    """
+    rows = mine.filter(journey=journey, state__in=ACTIVE)
+    if journey.concurrency != Journey.Together.ONE and journey.policy != Policy.ONCE:
+        rows = rows.filter(dedupe_key=_dedupe_key(row, journey))
+    return list(rows.select_for_update().order_by("entered_at", "pk"))
+
+
+def _merge(run: JourneyRun, row: EventInbox, journey: Journey) -> None:
+    """Let a run go on with what an event says: its waits and its place stay.
+
+    Of the same order, or where one of them tells of none, what the event does not name stays as it
+    was told first. Of another order all that was frozen is the event's, and what was offered for
+    the one before is no more.
+    """
+    told, who = starter_of(row), who_of(row)
+    another = bool(run.order_ref and who.order_ref and run.order_ref != who.order_ref)
+    deadline = _deadline(row, journey)
+    if another:
+        run.found = {
+            name: value for name, value in run.found.items()
+            if name not in {"offer", "suggestions", "skip_next"}
+        }  # fmt: skip
+    else:
+        told["parameters"] = {**(run.starter.get("parameters") or {}), **told["parameters"]}
+        told["order_ref"] = told["order_ref"] or str(run.starter.get("order_ref") or "")
+        deadline = deadline or run.deadline
+    run.starter, run.deadline = told, deadline
+    run.order_ref = who.order_ref or run.order_ref
+    run.cart_ref = who.cart_ref or run.cart_ref
+    run.channel = str(row.parameters.get("channel") or "") or run.channel
+    run.save(update_fields=["starter", "deadline", "order_ref", "cart_ref", "channel", "found"])
+
+
+def _make_way(
+    row: EventInbox, one: Candidate, active: Sequence[JourneyRun], *, now: datetime
+) -> None:
+    """End what is under way; the key of the one that begins is free afterwards."""
+    if not active:
+        return
+    key = _dedupe_key(row, one.journey)
+    for run in active:
+        if run.dedupe_key == key:
+            freed = _digest(run.dedupe_key, run.pk)
+            JourneyRun.objects.filter(pk=run.pk).update(dedupe_key=freed)
+    ids = [run.pk for run in active]
+    journey_leaving.leave(ids, state="EXITED", reason="superseded", now=now)
+
+
+# ------------------------------------------------------------------ how often
 
 
 def _policy(row: EventInbox, journey: Journey, mine: QuerySet[JourneyRun], *, now: datetime) -> str:

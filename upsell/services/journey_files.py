@@ -297,6 +297,7 @@ def _definition(made: _Read, data: object) -> None:
         "again_after": plan.entry.after,
         "after": "exit" if plan.entry.from_exit else "entry",
         "concurrency": entry.get("concurrency", "per_key"),
+        "if_active": plan.entry.if_active.value,
         "exits": list(data.get("exit", [])),
         "goals": list(data.get("goals", [])),
     }

@@ -45,6 +45,7 @@ def document_of(
         after=None if journey.again_after is None else iso_of(journey.again_after),
         counted_from=journey.after,
         concurrency=journey.concurrency,
+        if_active=journey.if_active,
         category=journey.category,
         exits=journey.exits,
         goals=journey.goals,

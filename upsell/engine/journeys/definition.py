@@ -2,7 +2,8 @@
 
 The shape, names only::
 
-    {"start": {"event", "where"}, "entry": {"policy", "after", "from", "concurrency"},
+    {"start": {"event", "where"},
+     "entry": {"policy", "after", "from", "concurrency", "if_active"},
      "exit": [{"id", "event", "where"}], "goals": [{"id", "event", "where", "within"}],
      "first": step, "steps": {step: {"type", ..., "to": {outcome: step}}}}
 
@@ -51,6 +52,14 @@ class Policy(StrEnum):
     ONCE = "once"
     AFTER = "after"
     ALWAYS = "always"
+
+
+class IfActive(StrEnum):
+    """What an event does where the run that it would begin is under way already."""
+
+    IGNORE = "ignore"
+    RESTART = "restart"
+    MERGE = "merge"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +116,8 @@ class Entry:
     """``after`` counts from the end of the last run, not from its beginning."""
     one_at_a_time: bool = False
     """One active run a buyer; else one for each key."""
+    if_active: IfActive = IfActive.IGNORE
+    """Of a run in the way of another: it goes on, begins anew, or goes on with the event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

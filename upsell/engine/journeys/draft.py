@@ -43,6 +43,7 @@ def definition_of(
     after: str | None = None,
     counted_from: str = "exit",
     concurrency: str = "per_key",
+    if_active: str = "ignore",
     category: str = "marketing",
     exits: Sequence[object] = (),
     goals: Sequence[object] = (),
@@ -58,6 +59,7 @@ def definition_of(
         after: ISO 8601; read only where ``policy`` is ``after``.
         counted_from: ``exit`` or ``entry``.
         concurrency: ``per_key`` or ``one``.
+        if_active: ``ignore``, ``restart`` or ``merge``; the first is not written.
         category: Of messages whose step names none.
         exits: Rows of ``{"id", "event", "where"}``.
         goals: The same, with ``within``.
@@ -68,6 +70,8 @@ def definition_of(
     if where is not None:
         start["where"] = where
     entry: dict[str, object] = {"policy": policy, "concurrency": concurrency}
+    if if_active != "ignore":
+        entry["if_active"] = if_active
     if policy == "after":
         entry["from"] = counted_from
         if after is not None:

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from upsell.engine.conditions import Tree, conditions
-from upsell.engine.journeys.definition import WAITS, Definition, Fault, Kind, Step, in_order
+from upsell.engine.journeys.definition import (
+    WAITS,
+    Definition,
+    Fault,
+    IfActive,
+    Kind,
+    Policy,
+    Step,
+    in_order,
+)
 
 
 def faults(made: Definition) -> Iterator[Fault]:
@@ -115,6 +124,7 @@ def _loop(first: str, steps: Mapping[str, Step]) -> list[str]:
 
 def warnings(made: Definition) -> Iterator[Fault]:
     """Yield what is unwise of a journey without faults, and may be published."""
+    yield from _never_in_the_way(made)
     exits = {one.event for one in made.exits}
     for place, goal in enumerate(made.goals):
         if goal.event not in exits:
@@ -138,6 +148,14 @@ def warnings(made: Definition) -> Iterator[Fault]:
                 path=f"steps.{step.id}",
                 message="nothing asks before whether the buyer may be reached",
             )
+
+
+def _never_in_the_way(made: Definition) -> Iterator[Fault]:
+    entry = made.entry
+    by_event = entry.policy in {Policy.ALWAYS, Policy.AFTER} and not entry.one_at_a_time
+    if by_event and entry.if_active is not IfActive.IGNORE:
+        told = "every event has a run of its own here: none is in the way of another"
+        yield Fault(path="entry.if_active", message=told)
 
 
 def _before(

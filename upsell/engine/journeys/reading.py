@@ -14,6 +14,7 @@ from upsell.engine.journeys.definition import (
     Definition,
     Entry,
     Fault,
+    IfActive,
     Kind,
     Policy,
     Step,
@@ -121,7 +122,8 @@ class _Reader:
         return found
 
     def entry(self, data: object) -> Entry:
-        told = self.mapping(data, "entry", {"policy", "after", "from", "concurrency"})
+        known = {"policy", "after", "from", "concurrency", "if_active"}
+        told = self.mapping(data, "entry", known)
         policy = told.get("policy", Policy.PER_KEY.value)
         if policy not in tuple(Policy):
             self.wrong("entry.policy", f"one of {', '.join(Policy)}, and not {policy!r}")
@@ -135,11 +137,16 @@ class _Reader:
         together = told.get("concurrency", "per_key")
         if together not in ("per_key", "one"):
             self.wrong("entry.concurrency", f"per_key or one, and not {together!r}")
+        active = told.get("if_active", IfActive.IGNORE.value)
+        if active not in tuple(IfActive):
+            self.wrong("entry.if_active", f"one of {', '.join(IfActive)}, and not {active!r}")
+            active = IfActive.IGNORE.value
         return Entry(
             policy=Policy(str(policy)),
             after=None if after is None else self.length(after, "entry.after"),
             from_exit=counted == "exit",
             one_at_a_time=together == "one",
+            if_active=IfActive(str(active)),
         )
 
     def criteria(self, data: object, path: str, *, goals: bool) -> tuple[Criterion, ...]:
