@@ -12,6 +12,7 @@ from celery import Task, shared_task
 
 from upsell import conf, snapshots
 from upsell.services import (
+    backfilling,
     backtest,
     expiring,
     fulfilling,
@@ -69,9 +70,10 @@ def send_messages(**_newer: object) -> None:
 
 @shared_task(base=_OnOurQueue, name="upsell.advance_journeys", ignore_result=True)
 def advance_journeys(**_newer: object) -> None:
-    """Follow up events that were told, and move runs of journeys whose time has come."""
+    """Follow up events that were told, let past ones in, and move runs whose time has come."""
     snapshots.look_for_journeys()  # staff may have started the first since the last time
     journey_hearing.work()
+    backfilling.work_due()
     journey_running.advance_due()
 
 

@@ -141,6 +141,7 @@ journey copy                   302      302   403    403    200     200  200
 journey walk                   302      302   403    200    200     200  200
 journey refused                302      302   403    200    200     200  200
 journey move                   302      302   403    403    200     200  200
+journey backfill               302      302   403    403    200     200  200
 journey publish                302      302   403    403    200     200  200
 journey pause                  302      302   403    403    200     200  200
 journey resume                 302      302   403    403    200     200  200

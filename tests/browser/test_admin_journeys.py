@@ -11,6 +11,7 @@ from tests.browser.admin_pages import findings
 from tests.services.journeys import END, MAIL, T0, WAIT_3H, journey, move, tell
 from upsell.models import EntryRefused, Journey, JourneyRun
 from upsell.services import (
+    backfilling,
     consenting,
     contact_lists,
     journey_publishing,
@@ -46,6 +47,7 @@ def rows(shop) -> dict[str, int]:
         member = contact_lists.member("Summer sale", JourneyRun(customer_key=key), now=T0)
         contact_lists.join([member])
         consenting.grant(customer_key=key, medium="email", purpose="ads", source="account", now=T0)
+    backfilling.start(live, since=T0, until=T0 + timedelta(days=9), per_minute=5)
     return {"draft": draft.pk, "live": live.pk, "run": first.pk, "stuck": second.pk}
 
 
@@ -61,6 +63,7 @@ PAGES = {
     "walked through": ("journey_walk", "live"),
     "entries refused": ("journey_refused", "live"),
     "to stop": ("journey_stop", "live"),
+    "past events": ("journey_backfill", "live"),
     "to move": ("journey_move", "live"),
     "runs": ("journeyrun_changelist", ""),
     "a run": ("journeyrun_change", "run"),

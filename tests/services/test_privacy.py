@@ -91,6 +91,7 @@ def test_p3_a_challenge_leaves_no_token_behind(placed):
 NOT_PERSONAL = {
     "alarm",
     "arm",
+    "backfill",
     "backtestrun",
     "belief",
     "campaign",

@@ -19,7 +19,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from upsell import conf
-from upsell.admin import journey_acts, journey_files, journey_moves, journey_walks
+from upsell.admin import (
+    journey_acts,
+    journey_backfills,
+    journey_files,
+    journey_moves,
+    journey_walks,
+)
 from upsell.admin.access import allowed_channels, may_touch
 from upsell.admin.badges import badge
 from upsell.admin.journey_forms import (
@@ -170,6 +176,7 @@ class JourneyAdmin(admin.ModelAdmin):
             page("walk", self.walk, "<int:pk>/walk/"),
             page("refused", self.refused, "<int:pk>/refused/"),
             page("move", self.move, "<int:pk>/move/"),
+            page("backfill", self.backfill, "<int:pk>/backfill/"),
             *(page(name, self._act(name), f"<int:pk>/{name}/") for name in journey_acts.ACTS),
         ]
 
@@ -257,6 +264,10 @@ class JourneyAdmin(admin.ModelAdmin):
     def move(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Move buyers who wait to another version."""
         return journey_moves.page(self, request, self._mine(request, pk))
+
+    def backfill(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Let past events in, and show how far that is."""
+        return journey_backfills.page(self, request, self._mine(request, pk))
 
     def _mine(self, request: HttpRequest, pk: int) -> Journey:
         """Return a journey that they may run, all its sales channels being theirs."""
@@ -464,6 +475,7 @@ class JourneyAdmin(admin.ModelAdmin):
                 if may_run and row.state in states
             ],
             "may_move": may_run and published is not None and published.number > 1,
+            "may_backfill": may_run and row.state in {Journey.State.LIVE, Journey.State.PAUSED},
             "published": published,
             "changed": journey_drafts.differs(row, found),
             "funnel": funnels.steps(counted.steps_of(row.pk, channels), _rows(document)),

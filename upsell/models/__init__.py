@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from upsell.models.backfill import Backfill
 from upsell.models.backtest import BacktestRun
 from upsell.models.campaign import (
     Campaign,
@@ -50,6 +51,7 @@ __all__ = [
     "Alarm",
     "Arm",
     "Attempt",
+    "Backfill",
     "BacktestRun",
     "Belief",
     "Campaign",

@@ -40,6 +40,8 @@ REASONS: Mapping[str, Words] = {
     "too_soon": gettext_lazy("the buyer was through it not long ago"),
     "group": gettext_lazy("the buyer is in another journey of the group"),
     "channel": gettext_lazy("the journey does not run in that sales channel"),
+    "test": gettext_lazy("the journey is a test, and the buyer is not listed"),
+    "error": gettext_lazy("the shop could not be asked"),
     "late": gettext_lazy("the event was too old"),
 }
 

@@ -40,6 +40,8 @@ class Candidate:
     matches: bool
     because: str
     time_zone: str
+    may_be_late: bool = False
+    """However old the event is: staff said so."""
 
 
 def starter_of(row: EventInbox) -> dict[str, Any]:
@@ -70,30 +72,31 @@ def candidates(row: EventInbox, *, now: datetime) -> list[Candidate]:
     One statement where no journey listens for it.
     """
     found: list[Candidate] = []
-    who, starter = who_of(row), starter_of(row)
     rows = Journey.objects.filter(event=row.name, state__in=_STATES, version__isnull=False)
     for journey in rows.order_by("-priority", "pk"):
-        listed = EVERYBODY in journey.testers or row.customer_key in journey.testers
-        if journey.mode == Journey.Mode.TEST and not listed:
-            continue
-        plan = journey_plans.plan_of(journey.version_id or 0, compressed=_is_compressed(journey))
-        matches, because = True, ""
-        if plan.where is not None:
-            known = facts.gather(
-                facts_needed(plan.where),
-                who=who,
-                starter=starter,
-                entered_at=now,
-                now=now,
-                event=starter,
-            )
-            answer = evaluate(plan.where, known)
-            matches, because = answer.matches, answer.because
-        zone = _zone_of(who, str(row.parameters.get("channel") or "")) if matches else ""
-        found.append(
-            Candidate(journey=journey, plan=plan, matches=matches, because=because, time_zone=zone)
-        )
+        if not _out_of_test(row, journey):
+            found.append(candidate(journey, row, now=now))
     return found
+
+
+def candidate(journey: Journey, row: EventInbox, *, now: datetime) -> Candidate:
+    """Ask of one published journey whether an event is meant. Outside any transaction."""
+    who, starter = who_of(row), starter_of(row)
+    plan = journey_plans.plan_of(journey.version_id or 0, compressed=_is_compressed(journey))
+    matches, because = True, ""
+    if plan.where is not None:
+        known = facts.gather(
+            facts_needed(plan.where),
+            who=who,
+            starter=starter,
+            entered_at=now,
+            now=now,
+            event=starter,
+        )
+        answer = evaluate(plan.where, known)
+        matches, because = answer.matches, answer.because
+    zone = _zone_of(who, str(row.parameters.get("channel") or "")) if matches else ""
+    return Candidate(journey=journey, plan=plan, matches=matches, because=because, time_zone=zone)
 
 
 def enter(row: EventInbox, found: Sequence[Candidate], *, now: datetime) -> list[JourneyRun]:
@@ -103,21 +106,43 @@ def enter(row: EventInbox, found: Sequence[Candidate], *, now: datetime) -> list
     keys = linking.family([row.customer_key]) if found else []
     for one in found:
         reason, active = _refusal(row, one, keys, now=now)
-        if not reason:
+        if reason:
+            refused.append(_refused(row, one, reason, now=now))
+        else:
             _make_way(row, one, active, now=now)
             begun.append(_begin(row, one, now=now))
-        else:
-            refused.append(
-                EntryRefused(
-                    journey=one.journey,
-                    customer_key=row.customer_key,
-                    event_key=f"{row.source}:{row.event_id}",
-                    reason=reason[:80],
-                    at=now,
-                )
-            )
     EntryRefused.objects.bulk_create(refused, ignore_conflicts=True)
     return begun
+
+
+def enter_late(row: EventInbox, one: Candidate, *, now: datetime) -> str:
+    """Begin the run of a past event as ``enter`` does; return why it did not, empty = it did."""
+    reason = _out_of_test(row, one.journey)
+    active: list[JourneyRun] = []
+    if not reason:
+        reason, active = _refusal(row, one, linking.family([row.customer_key]), now=now)
+    if reason:
+        refused = [_refused(row, one, reason, now=now)]
+        EntryRefused.objects.bulk_create(refused, ignore_conflicts=True)
+    else:
+        _make_way(row, one, active, now=now)
+        _begin(row, one, now=now)
+    return reason
+
+
+def _refused(row: EventInbox, one: Candidate, reason: str, *, now: datetime) -> EntryRefused:
+    return EntryRefused(
+        journey=one.journey,
+        customer_key=row.customer_key,
+        event_key=f"{row.source}:{row.event_id}",
+        reason=reason[:80],
+        at=now,
+    )
+
+
+def _out_of_test(row: EventInbox, journey: Journey) -> str:
+    listed = EVERYBODY in journey.testers or row.customer_key in journey.testers
+    return "test" if journey.mode == Journey.Mode.TEST and not listed else ""
 
 
 def _refusal(
@@ -156,7 +181,8 @@ def _kept_out(row: EventInbox, one: Candidate, *, now: datetime) -> str:
         return one.because or "condition"
     if journey.state == Journey.State.PAUSED:
         return "paused"
-    return "late" if now - row.occurred_at > journey.late_event else ""
+    late = now - row.occurred_at > journey.late_event and not one.may_be_late
+    return "late" if late else ""
 
 
 # ------------------------------------------------------------------ where one is under way

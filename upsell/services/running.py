@@ -7,6 +7,7 @@ from datetime import timedelta
 from upsell import clock, snapshots
 from upsell.models import Heartbeat
 from upsell.services import (
+    backfilling,
     carts,
     expiring,
     guardrails,
@@ -38,6 +39,7 @@ def run_due() -> dict[str, int]:
     done["orders"] = order_facts.sweep_due()
     done["carts"] = carts.abandon_due()
     done["events"] = journey_hearing.work()
+    done["backfilled"] = backfilling.work_due()
     done["steps"] = journey_running.advance_due()
     done["letters"] = journey_sending.send_due()
     done["days"] = metrics.roll_up_due()
