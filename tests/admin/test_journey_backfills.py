@@ -30,7 +30,7 @@ def row(shop) -> Journey:
 
 def form(**changes) -> dict[str, str]:
     day = timezone.localdate()
-    data = {"since": str(day - 7 * D), "until": str(day), "per_minute": "2"}
+    data = {"since": str(day - 7 * D), "until": str(day), "per_minute": "2", "of": "EVENTS"}
     return data | changes
 
 
@@ -92,12 +92,22 @@ def test_one_of_another_journey_is_not_stopped_here(client, boss, row):
     assert Backfill.objects.get().state == "RUNNING"
 
 
+def test_a_journey_of_orders_may_take_those_of_the_shop(client, boss, row):
+    assert press(client, row, of="ORDERS").context["preview"]["events"] == 0
+    press(client, row, of="ORDERS", confirmed="yes")
+
+    assert Backfill.objects.get().of == "ORDERS"
+    other = journey(STEPS, event="cart.added")
+    assert "of" not in client.get(url("journey_backfill", other.pk)).context["form"].fields
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
         pytest.param({"since": ""}, "since", id="no day"),
         pytest.param({"since": "2026-13-01"}, "since", id="no such day"),
         pytest.param({"until": "2020-01-01"}, "until", id="ends before it begins"),
+        pytest.param({"of": "ALL"}, "of", id="from elsewhere"),
         pytest.param({"per_minute": "0"}, "per_minute", id="none a minute"),
         pytest.param({"per_minute": "601"}, "per_minute", id="too many a minute"),
     ],

@@ -8,10 +8,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from example_shop.models import Order
+from tests.factories import catalogue, order
 from tests.flow.test_journey_races import at_once
 from tests.services.journeys import END, T0, WAIT_3H, D, H, adds_up, go, journey, tell
-from upsell.models import Backfill, EntryRefused, EventInbox, Journey, JourneyRun
-from upsell.services import backfilling, journey_entering, journey_states, running
+from upsell.models import Backfill, EntryRefused, EventInbox, Journey, JourneyRun, OrderFact
+from upsell.services import backfilling, journey_entering, journey_states, order_facts, running
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -161,6 +163,72 @@ def test_nobody_is_let_in_without_a_key():
     EventInbox.objects.filter(customer_key="u:1").update(customer_key="")
 
     assert look(journey(STEPS)).events == 1
+
+
+# ------------------------------------------------------------------ orders as the shop has them
+
+
+@pytest.fixture
+def placed():
+    """Three orders that are mirrored; of the first alone an event was told."""
+    products = catalogue()
+    made = [order(products, email=f"emily{number}@example.org") for number in range(3)]
+    order_facts.take(order_refs=[str(one.pk) for one in made])
+    for number, one in enumerate(made):
+        fact = OrderFact.objects.filter(order_ref=str(one.pk))
+        fact.update(placed_at=T0 + number * H, customer_key=f"u:{number}")
+    tell(order_ref=str(made[0].pk), key="u:0", event_id="told", at=T0)
+    return made
+
+
+def orders(row: Journey) -> Backfill:
+    return backfilling.start(row, since=T0, until=NOW, per_minute=100, of="ORDERS", now=NOW)
+
+
+def test_orders_of_which_nothing_was_told_begin_runs_too(placed):
+    row = journey(STEPS)
+    assert look(row).events == 1
+    told = backfilling.preview(row, since=T0, until=NOW, of="ORDERS", now=NOW)
+    assert (told.events, told.buyers, told.entered) == (3, 3, 3)
+    orders(row)
+
+    assert works() == 3
+
+    refs = [str(one.pk) for one in placed]
+    runs = JourneyRun.objects.order_by("pk")
+    assert [run.order_ref for run in runs] == refs
+    events = [run.starter["event"] for run in runs]
+    assert events == ["HOST:told", f"SHOP:{refs[1]}:placed", f"SHOP:{refs[2]}:placed"]
+    assert runs[1].starter["at"] == (T0 + H).isoformat()
+    assert runs[1].starter["parameters"]["order_ref"] == refs[1]
+    assert EventInbox.objects.count() == 1, "nothing is told that was not"
+
+
+def test_an_order_that_is_no_more_begins_nothing(placed):
+    Order.objects.filter(pk=placed[1].pk).update(cancelled=True)
+    Order.objects.filter(pk=placed[2].pk).delete()
+
+    orders(journey(STEPS))
+    works()
+
+    assert (the().entered, the().refused) == (1, {"order_cancelled": 1, "order_gone": 1})
+
+
+def test_who_entered_by_the_event_does_not_enter_by_the_order(placed):
+    row = journey(STEPS, policy="always", cap_per_day=0)
+    begin(row)
+    works()
+
+    orders(row)
+    works(at=NOW + MINUTE)
+
+    last = Backfill.objects.latest("pk")
+    assert (last.entered, last.refused) == (2, {"already_entered": 1})
+
+
+def test_orders_are_for_journeys_that_begin_with_one(placed):
+    with pytest.raises(journey_states.NotNow, match=r"begins with cart\.added"):
+        orders(journey(STEPS, event="cart.added"))
 
 
 # ------------------------------------------------------------------ the look before

@@ -18,6 +18,7 @@ from upsell.exceptions import UpsellError
 from upsell.models import Backfill, Journey
 from upsell.presenting import journey_runs as words
 from upsell.services import backfilling
+from upsell.services.order_events import PLACED
 
 SHOWN = 10
 """Of those that are over, the newest."""
@@ -28,11 +29,17 @@ class BackfillForm(forms.Form):
     """Which events, and how fast."""
 
     since = forms.DateField(
-        label=gettext_lazy("From"), widget=forms.DateInput(attrs=PLAIN, format="%Y-%m-%d")
+        label=gettext_lazy("First day"), widget=forms.DateInput(attrs=PLAIN, format="%Y-%m-%d")
     )
     until = forms.DateField(
-        label=gettext_lazy("To, that day included"),
+        label=gettext_lazy("Last day, included"),
         widget=forms.DateInput(attrs=PLAIN, format="%Y-%m-%d"),
+    )
+    of = forms.ChoiceField(
+        label=gettext_lazy("From"),
+        choices=Backfill.Of.choices,
+        initial=Backfill.Of.EVENTS,
+        help_text=gettext_lazy("The shop's orders go back further than what was told of them."),
     )
     per_minute = forms.IntegerField(
         label=gettext_lazy("Events a minute"),
@@ -42,12 +49,22 @@ class BackfillForm(forms.Form):
         help_text=gettext_lazy("So many are looked at in a minute; who does not enter counts too."),
     )
 
+    def __init__(self, *args: Any, event: str, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if event != PLACED:
+            del self.fields["of"]
+
     def clean(self) -> dict[str, Any]:
         told: dict[str, Any] = super().clean() or {}
         since, until = told.get("since"), told.get("until")
         if since and until and until < since:
             self.add_error("until", _("It ends before it begins."))
         return told
+
+    @property
+    def walks(self) -> str:
+        """What is walked along."""
+        return str(self.cleaned_data.get("of") or Backfill.Of.EVENTS)
 
     def times(self, *, now: datetime) -> tuple[datetime, datetime]:
         """Return the instants of its days, in the site's time zone; none lies ahead."""
@@ -65,7 +82,7 @@ def page(model_admin: Any, request: HttpRequest, row: Journey) -> HttpResponse:
     sent = request.POST if request.method == "POST" else None
     if sent is not None and "stop" in sent:
         return _stopped(model_admin, request, row, sent["stop"])
-    form = BackfillForm(sent)
+    form = BackfillForm(sent, event=row.event)
     context: dict[str, Any] = {"row": row, "form": form, "problems": []}
     mine = Backfill.objects.filter(journey=row)
     running = mine.filter(state=Backfill.State.RUNNING).first()
@@ -75,7 +92,7 @@ def page(model_admin: Any, request: HttpRequest, row: Journey) -> HttpResponse:
             since, until = form.times(now=now)
             if sent.get("confirmed") == "yes":
                 return _started(model_admin, request, row, form, since, until, now)
-            context["preview"] = _previewed(row, since, until, now)
+            context["preview"] = _previewed(row, since, until, form.walks, now)
         except UpsellError as error:
             context["problems"] = [str(error)]
     rows = mine.select_related("created_by").order_by("-created_at", "-pk")
@@ -90,8 +107,10 @@ def page(model_admin: Any, request: HttpRequest, row: Journey) -> HttpResponse:
     return answer
 
 
-def _previewed(row: Journey, since: datetime, until: datetime, now: datetime) -> dict[str, Any]:
-    found = backfilling.preview(row, since=since, until=until, now=now)
+def _previewed(
+    row: Journey, since: datetime, until: datetime, of: str, now: datetime
+) -> dict[str, Any]:
+    found = backfilling.preview(row, since=since, until=until, of=of, now=now)
     return {
         "events": found.events,
         "buyers": found.buyers,
@@ -116,6 +135,7 @@ def _started(
         since=since,
         until=until,
         per_minute=form.cleaned_data["per_minute"],
+        of=form.walks,
         user=request.user,
         now=now,
     )

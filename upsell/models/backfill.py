@@ -16,9 +16,14 @@ class Backfill(models.Model):
         DONE = "DONE", _("done")
         STOPPED = "STOPPED", _("stopped")
 
+    class Of(models.TextChoices):
+        EVENTS = "EVENTS", _("events that were told")
+        ORDERS = "ORDERS", _("orders as the shop has them")
+
     journey = models.ForeignKey("upsell.Journey", models.CASCADE, related_name="backfills")
     # The event that the journey begins with, as it was when this was started.
     event = models.CharField(_("event"), max_length=80)
+    of = models.CharField(_("from"), max_length=6, choices=Of.choices, default=Of.EVENTS)
     since = models.DateTimeField(_("events since"))
     # Not included.
     until = models.DateTimeField(_("events until"))
@@ -27,7 +32,7 @@ class Backfill(models.Model):
     # 1 while it runs, else null: so that a journey has one at a time. MariaDB lets nulls repeat.
     live = models.PositiveSmallIntegerField(null=True, blank=True, default=1, editable=False)
     due_at = models.DateTimeField(_("goes on"))
-    # The event that was looked at last.
+    # The event, or the order, that was looked at last.
     reached_at = models.DateTimeField(null=True, blank=True)
     reached_id = models.BigIntegerField(default=0)
     total = models.PositiveIntegerField(_("events in all"), default=0)

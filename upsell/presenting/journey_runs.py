@@ -41,6 +41,9 @@ REASONS: Mapping[str, Words] = {
     "group": gettext_lazy("the buyer is in another journey of the group"),
     "channel": gettext_lazy("the journey does not run in that sales channel"),
     "test": gettext_lazy("the journey is a test, and the buyer is not listed"),
+    "order_gone": gettext_lazy("the order is not there any more"),
+    "order_cancelled": gettext_lazy("the order was cancelled"),
+    "order_refunded": gettext_lazy("the order was refunded"),
     "error": gettext_lazy("the shop could not be asked"),
     "late": gettext_lazy("the event was too old"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
-from upsell import clock
+from upsell import clock, conf, snapshots
 from upsell.engine.conditions import evaluate, facts_needed
-from upsell.models import Backfill, EventInbox, Journey
-from upsell.services import facts, journey_entering, linking
+from upsell.exceptions import NotFound
+from upsell.models import Backfill, EventInbox, Journey, OrderFact
+from upsell.services import facts, journey_entering, linking, order_events
 from upsell.services.journey_entering import Candidate
 from upsell.services.journey_hearing import lock_buyer
 from upsell.services.journey_states import NotNow
@@ -31,6 +32,11 @@ EVERY = timedelta(minutes=1)
 MOST_TRIES = 5
 """For an event about which the shop could not be asked; then it is left out."""
 _LATER_EVENTS = 50
+_Of = Backfill.Of
+_TIMES = {_Of.EVENTS.value: "occurred_at", _Of.ORDERS.value: "placed_at"}
+"""When what is walked along happened."""
+
+Row = EventInbox | OrderFact
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,18 @@ class Preview:
     """Of those that were tried: reason to how many would not enter."""
 
 
-def preview(journey: Journey, *, since: datetime, until: datetime, now: datetime) -> Preview:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What the shop was asked of one event: its candidate, or why nobody enters."""
+
+    event: EventInbox | None = None
+    candidate: Candidate | None = None
+    reason: str = ""
+
+
+def preview(
+    journey: Journey, *, since: datetime, until: datetime, now: datetime, of: str = _Of.EVENTS
+) -> Preview:
     """Say who of the past would enter, and why the others would not. Nothing is kept of it.
 
     The shop is asked first, of each event that is tried; then the entries are written as they
@@ -59,14 +76,14 @@ def preview(journey: Journey, *, since: datetime, until: datetime, now: datetime
         NotNow: The journey is not live, or the time makes no sense.
         Exception: Whatever the shop's ports raise.
     """
-    _ensure(journey, since=since, until=until, now=now)
-    rows = _events(journey.event, since, until)
+    _ensure(journey, since=since, until=until, of=of, now=now)
+    rows = _past(of, journey.event, since, until)
     tried = list(rows[:LOOKED_AT])
-    asked = [(row, _asked(journey, row, now=now)) for row in tried]
+    asked = [_asked(journey, row, now=now) for row in tried]
     counts: Counter[str] = Counter()
     with transaction.atomic():
-        for row, (candidate, left) in asked:
-            counts[left or journey_entering.enter_late(row, candidate, now=now)] += 1
+        for one in asked:
+            counts[one.reason or _entered(one, now=now)] += 1
         transaction.set_rollback(True)
     return Preview(
         events=rows.count(),
@@ -83,6 +100,7 @@ def start(
     since: datetime,
     until: datetime,
     per_minute: int,
+    of: str = _Of.EVENTS,
     user: Any = None,
     now: datetime | None = None,
 ) -> Backfill:
@@ -92,6 +110,8 @@ def start(
         since: Of the events, this instant included.
         until: Not included.
         per_minute: Events that are looked at in a minute.
+        of: ``EVENTS`` that were told; or, of a journey that begins with ``order.placed``,
+            ``ORDERS`` of the mirror, also those of which no event was told.
 
     Raises:
         NotNow: The journey is not live, the time makes no sense, or one is under way already.
@@ -102,15 +122,16 @@ def start(
     try:
         with transaction.atomic():
             row = Journey.objects.select_for_update().get(pk=journey.pk)
-            _ensure(row, since=since, until=until, now=told)
+            _ensure(row, since=since, until=until, of=of, now=told)
             made: Backfill = Backfill.objects.create(
                 journey=row,
                 event=row.event,
+                of=of,
                 since=since,
                 until=until,
                 per_minute=per_minute,
                 due_at=told,
-                total=_events(row.event, since, until).count(),
+                total=_past(of, row.event, since, until).count(),
                 created_at=told,
                 created_by=user,
             )
@@ -167,31 +188,30 @@ def _round(backfill_id: int, *, now: datetime) -> int:
     return done
 
 
-def _left(backfill: Backfill) -> Iterator[EventInbox]:
-    rows = _events(backfill.event, backfill.since, backfill.until)
+def _left(backfill: Backfill) -> list[Row]:
+    rows = _past(backfill.of, backfill.event, backfill.since, backfill.until)
     at, pk = backfill.reached_at, backfill.reached_id
     if at is not None:
-        rows = rows.filter(Q(occurred_at__gt=at) | Q(occurred_at=at, pk__gt=pk))
-    yield from list(rows[: backfill.per_minute])
+        name = _TIMES[backfill.of]
+        rows = rows.filter(Q(**{f"{name}__gt": at}) | Q(**{name: at, "pk__gt": pk}))
+    return list(rows[: backfill.per_minute])
 
 
-def _let_in(backfill: Backfill, row: EventInbox, *, now: datetime) -> bool:
+def _let_in(backfill: Backfill, row: Row, *, now: datetime) -> bool:
     """Look at one event, and note how far it got with it; false = go on at the next round."""
     try:
-        candidate, left = _asked(backfill.journey, row, now=now)
+        asked = _asked(backfill.journey, row, now=now)
     except Exception:
         # The shop's ports are foreign code: it is asked again in a minute.
         logger.exception("event %s could not be backfilled", row.pk)
         if backfill.tries + 1 < MOST_TRIES:
             Backfill.objects.filter(pk=backfill.pk).update(tries=F("tries") + 1)
             return False
-        return retried(lambda: _noted(backfill, row, None, "error", now=now))
-    return retried(lambda: _noted(backfill, row, candidate, left, now=now))
+        asked = _Asked(reason="error")
+    return retried(lambda: _noted(backfill, row, asked, now=now))
 
 
-def _noted(
-    backfill: Backfill, row: EventInbox, candidate: Candidate | None, left: str, *, now: datetime
-) -> bool:
+def _noted(backfill: Backfill, row: Row, asked: _Asked, *, now: datetime) -> bool:
     with transaction.atomic(durable=True):
         mine = (
             Backfill.objects.select_for_update()
@@ -205,23 +225,28 @@ def _noted(
         )
         if mine is None:
             return False  # it was stopped, or another process is ahead
-        reason = left
-        if candidate is not None and not left:
+        reason = asked.reason
+        if not reason:
             lock_buyer(row.customer_key)
-            reason = journey_entering.enter_late(row, candidate, now=now)
+            reason = _entered(asked, now=now)
         if reason:
             mine.refused = {**mine.refused, reason: mine.refused.get(reason, 0) + 1}
         else:
             mine.entered += 1
         mine.looked_at += 1
-        mine.reached_at, mine.reached_id, mine.tries = row.occurred_at, row.pk, 0
+        mine.reached_at, mine.reached_id, mine.tries = _at(row), row.pk, 0
         mine.save(
             update_fields=[
                 "refused", "entered", "looked_at", "reached_at", "reached_id", "tries",
             ]
         )  # fmt: skip
-    backfill.reached_at, backfill.reached_id, backfill.tries = row.occurred_at, row.pk, 0
+    backfill.reached_at, backfill.reached_id, backfill.tries = _at(row), row.pk, 0
     return True
+
+
+def _entered(asked: _Asked, *, now: datetime) -> str:
+    assert asked.event is not None and asked.candidate is not None  # noqa: S101, PT018 - no reason
+    return journey_entering.enter_late(asked.event, asked.candidate, now=now)
 
 
 def _end(backfill_id: int, state: str, *, now: datetime) -> bool:
@@ -232,7 +257,11 @@ def _end(backfill_id: int, state: str, *, now: datetime) -> bool:
 # ------------------------------------------------------------------ what is looked at
 
 
-def _ensure(journey: Journey, *, since: datetime, until: datetime, now: datetime) -> None:
+def _ensure(journey: Journey, *, since: datetime, until: datetime, of: str, now: datetime) -> None:
+    if of not in _Of.values:
+        raise ValueError(f"wanted is EVENTS or ORDERS, and there was {of!r}")
+    if of == _Of.ORDERS and journey.event != order_events.PLACED:
+        raise NotNow(f"orders are placed: it begins with {journey.event}")
     if journey.state != Journey.State.LIVE or journey.version_id is None:
         raise NotNow(f"it is {journey.get_state_display()}: only a live journey lets anybody in")
     if not since < until <= now:
@@ -241,15 +270,52 @@ def _ensure(journey: Journey, *, since: datetime, until: datetime, now: datetime
         raise NotNow(f"events of {LONGEST.days} days at most are let in")
 
 
-def _events(name: str, since: datetime, until: datetime) -> QuerySet[EventInbox]:
-    rows = EventInbox.objects.filter(name=name, occurred_at__gte=since, occurred_at__lt=until)
-    return rows.exclude(customer_key="").order_by("occurred_at", "pk")
+def _past(of: str, event: str, since: datetime, until: datetime) -> QuerySet[Any]:
+    """Return the events, or the mirrored orders, of a time, the oldest first."""
+    rows: QuerySet[Any] = (
+        OrderFact.objects.all()
+        if of == _Of.ORDERS
+        else EventInbox.objects.filter(name=event)
+    )  # fmt: skip
+    name = _TIMES[of]
+    rows = rows.filter(**{f"{name}__gte": since, f"{name}__lt": until})
+    return rows.exclude(customer_key="").order_by(name, "pk")
 
 
-def _asked(journey: Journey, row: EventInbox, *, now: datetime) -> tuple[Candidate, str]:
-    """Return what is asked of the shop for an event, and the exit that came since; empty = none."""
-    candidate = replace(journey_entering.candidate(journey, row, now=now), may_be_late=True)
-    return candidate, _left_since(candidate, row, now=now) if candidate.matches else ""
+def _at(row: Row) -> datetime:
+    return row.placed_at if isinstance(row, OrderFact) else row.occurred_at
+
+
+def _asked(journey: Journey, row: Row, *, now: datetime) -> _Asked:
+    """Ask the shop all that has to be known of an event, or of an order."""
+    event: EventInbox | None
+    if isinstance(row, EventInbox):
+        event = row
+    else:
+        event, reason = _told_of(row, now=now)
+        if event is None:
+            return _Asked(reason=reason)
+    candidate = replace(journey_entering.candidate(journey, event, now=now), may_be_late=True)
+    left = _left_since(candidate, event, now=now) if candidate.matches else ""
+    return _Asked(event=event, candidate=candidate, reason=left)
+
+
+def _told_of(fact: OrderFact, *, now: datetime) -> tuple[EventInbox | None, str]:
+    """Return the event of an order as it was told, else as it would be now; and why there is none.
+
+    The one that was told comes first: by its id whoever entered with it is known.
+    """
+    try:
+        order = conf.shop().order(fact.order_ref)
+    except NotFound:
+        return None, "order_gone"
+    gone = snapshots.gone(order)
+    if gone:
+        return None, gone
+    told = EventInbox.objects.filter(
+        name=order_events.PLACED, order_ref=fact.order_ref, customer_key=fact.customer_key
+    )
+    return told.order_by("pk").first() or order_events.placed(order, fact, now=now), ""
 
 
 def _left_since(candidate: Candidate, row: EventInbox, *, now: datetime) -> str:

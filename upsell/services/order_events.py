@@ -14,6 +14,7 @@ from upsell.models import EventInbox, OrderFact
 from upsell.ports import Occasion
 from upsell.services import events
 
+PLACED = "order.placed"
 LATE = timedelta(hours=24)
 """Of an order older than that, seen for the first time, nothing is told: a shop's history that is
 mirrored starts nothing."""
@@ -79,6 +80,20 @@ def rows_of(
             at=at,
             now=now,
         )
+
+
+def placed(order: Occasion, fact: OrderFact, *, now: datetime) -> EventInbox:
+    """Return the event of a mirrored order that was placed, not yet written, however old it is."""
+    return events.row(
+        PLACED,
+        customer_key=fact.customer_key,
+        source=EventInbox.Source.SHOP,
+        event_id=_id(order.ref, "placed", ""),
+        order_ref=order.ref,
+        parameters=parameters(order),
+        at=fact.placed_at,
+        now=now,
+    )
 
 
 def parameters(order: Occasion) -> dict[str, Any]:
