@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("upsell", "0019_offer_links"),
+        ("upsell", "0021_entering"),
     ]
 
     operations = [

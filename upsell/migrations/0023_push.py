@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("upsell", "0023_shop_numbers")]
+    dependencies = [("upsell", "0022_shop_numbers")]
 
     operations = [
         migrations.RemoveConstraint(

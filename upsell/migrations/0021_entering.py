@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("upsell", "0019_offer_links"),
+        ("upsell", "0020_reach"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
