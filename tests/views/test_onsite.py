@@ -247,6 +247,14 @@ def test_a_database_that_raises_does_not_spoil_the_hosts_transaction(monkeypatch
     assert issubclass(DatabaseError, Exception)
 
 
+def test_an_unknown_visitor_costs_a_page_in_a_transaction_nothing(django_assert_num_queries):
+    waits()
+    request = visit(key="")
+
+    with transaction.atomic(), django_assert_num_queries(0):
+        assert page(request) == ""
+
+
 # ------------------------------------------------------------------ closing
 
 

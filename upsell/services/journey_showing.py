@@ -60,17 +60,23 @@ def show(request: HttpRequest, *, render: Callable[[OnPage], str], now: datetime
         render: Makes of a message what stands on the page.
         now: The process's time will do.
 
-    Cost: one statement a minute where there is no journey, else nothing for a visitor of whom
-    nothing is known, one statement on indexes for whoever
-    nobody writes to, and what ``Shop.customer`` and ``Shop.order_for_request`` cost. A message
+    Cost: nothing for a visitor of whom nothing is known, and one statement a minute where there is
+    no journey; else one on indexes for whoever nobody writes to, in a savepoint where a
+    transaction is open, and what ``Shop.customer`` and ``Shop.order_for_request`` cost. A message
     adds its last look, which asks the shop, and its claim.
     """
-    if not visitors.is_a_person(request) or not snapshots.has_journeys_lately():
+    if not visitors.is_a_person(request) or snapshots.had_no_journeys():
         return ""
-    for message_id in _waiting(request, now=now):
-        found = _shown(message_id, render, now=now)
-        if found:
-            return found
+    keys, mine, order_ref = _who_looks(request)
+    if not keys and not order_ref:
+        return ""
+    with _apart():
+        if not snapshots.has_journeys_lately():
+            return ""
+        for message_id in _waiting(request, keys, mine, order_ref, now=now):
+            found = _shown(message_id, render, now=now)
+            if found:
+                return found
     return ""
 
 
@@ -85,25 +91,30 @@ def dismiss(key: str) -> bool:
 # ------------------------------------------------------------------ whose they are
 
 
-def _waiting(request: HttpRequest, *, now: datetime) -> list[int]:
+def _who_looks(request: HttpRequest) -> tuple[list[str], list[str], str]:
+    """Return every key to look for, those of whoever is signed in, and the order just placed."""
     shop = conf.shop()
     customer = shop.customer(request)
     mine = [] if customer is None else snapshots.customer_keys(customer)
     visitor = visitors.visitor_key(request)
     keys = [*mine, visitor] if visitor and shop.may_track(request) else mine
-    order_ref = shop.order_for_request(request)
+    return keys, mine, str(shop.order_for_request(request) or "")
+
+
+def _waiting(
+    request: HttpRequest, keys: list[str], mine: list[str], order_ref: str, *, now: datetime
+) -> list[int]:
     branches = _of_buyer(_due(now), mine, keys)
     if order_ref:
-        of_order = _due(now).filter(run__order_ref=str(order_ref)).exclude(customer_key="")
+        of_order = _due(now).filter(run__order_ref=order_ref).exclude(customer_key="")
         branches.append(_told(of_order, _BY_ORDER))
-    if not branches:
-        return []
     first, *rest = branches
     rows = first.union(*rest) if rest else first
     found = list(rows.order_by("not_before", "pk", "-found_by")[: 2 * MOST])
     theirs = {pk for pk, _at, found_by in found if found_by == _BY_KEY}
-    if len(theirs) < len({pk for pk, _at, _by in found}) and shop.may_act(request, str(order_ref)):
-        theirs = {pk for pk, _at, _by in found}
+    others = {pk for pk, _at, _by in found} - theirs
+    if others and conf.shop().may_act(request, order_ref):
+        theirs |= others
     return list(dict.fromkeys(pk for pk, _at, _by in found if pk in theirs))[:MOST]
 
 

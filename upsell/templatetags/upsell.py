@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from upsell import clock, conf, queries, snapshots
+from upsell import clock, conf, queries
 from upsell.presenting import message_links
 from upsell.presenting.offers import GONE, shown_offer
 from upsell.presenting.panels import order_panel
@@ -76,9 +76,9 @@ def upsell_messages(context: Any, *, lazy: bool = False) -> SafeString | str:
     script fills from an address that is never cached, for pages that are. Whatever goes wrong is
     logged once and renders nothing.
 
-    Cost: one statement a minute while there is no journey; else none for a visitor of whom nothing
-    is known, and one, on indexes, for whoever nobody writes to. No cookie is set for anybody, and
-    with ``lazy=True`` nothing is asked.
+    Cost: no statement for a visitor of whom nothing is known, and one a minute while there is no
+    journey; else one, on indexes, for whoever nobody writes to, in a savepoint where the page is
+    in a transaction. No cookie is set for anybody, and with ``lazy=True`` nothing is asked.
     """
     request: HttpRequest | None = context.get("request")
     if request is None:
@@ -88,13 +88,9 @@ def upsell_messages(context: Any, *, lazy: bool = False) -> SafeString | str:
             return render_to_string(
                 "upsell/includes/lazy.html", {"fragment_url": reverse("upsell:onsite")}
             )
-        if snapshots.had_no_journeys():
-            return ""
-        inside = transaction.get_connection().in_atomic_block
-        with transaction.atomic() if inside else nullcontext():
-            return journey_showing.show(
-                request, render=partial(_message, context, request), now=clock.now()
-            )
+        return journey_showing.show(
+            request, render=partial(_message, context, request), now=clock.now()
+        )
     except Exception:
         # The last door before the host's page: nothing of ours may pass it.
         logger.exception("a message could not be rendered")
