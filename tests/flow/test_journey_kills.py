@@ -21,7 +21,7 @@ from tests.services.journeys import journey, message, tell, way
 from upsell.models import Journey, JourneyRun, OutboxMessage, StepLog
 from upsell.models.journey import ACTIVE, ENDED
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.databases, pytest.mark.long]
 
 # What it does once runs move; and what becomes of the mail when it is killed before that, or after.
 # Once: it is sent by the next one. Lost, taken: nobody knows, and the server has it not, or has it.

@@ -24,7 +24,7 @@ from tests.services.journeys import adds_up, consent, journey, message, tell, wa
 from tests.workers import BROKERS, Worker, broker
 from upsell.models import JourneyRun, OutboxMessage
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.long]
 
 ADDRESS = "emily@example.org"
 
