@@ -9,13 +9,6 @@ import sys
 import types
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
 
 from example_shop.adapter import ExampleShop
 from tests.docs.pages import DOCS
@@ -45,6 +38,17 @@ from upsell.media.sms import LocmemSms
 from upsell.models import Reachability
 from upsell.ports import Contact
 from upsell.services import journey_publishing, journey_states
+
+try:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        PublicFormat,
+    )
+except ImportError:
+    ec = None  # it comes with the extra [webpush]
 
 pytestmark = pytest.mark.django_db
 
