@@ -17,6 +17,7 @@ from upsell.exceptions import NotFound
 from upsell.models import OrderFact, OrderLineFact, OrderNote, Progress
 from upsell.ports import Line, Occasion, Ref
 from upsell.services import events, order_events
+from upsell.services.locking import retried
 from upsell.services.order_events import Before
 
 logger = logging.getLogger("upsell")
@@ -140,11 +141,18 @@ def _taken(
         return []
     oldest = clock.now() - conf.duration("UPSELL_MEASURE_RETENTION")
     orders = {ref: order for ref, order in _read(refs).items() if _counts(order, oldest=oldest)}
+    return retried(lambda: _mirrored(refs, orders, noted or {}))
+
+
+def _mirrored(
+    refs: list[Ref], orders: Mapping[Ref, Occasion], noted: Mapping[Ref, Mapping[str, datetime]]
+) -> list[OrderFact]:
     with transaction.atomic():
         if gone := set(refs) - orders.keys():
             OrderFact.objects.filter(order_ref__in=gone).delete()
         known = OrderFact.objects.filter(order_ref__in=orders).values_list("order_ref", flat=True)
-        new = [_fact(orders[ref]) for ref in orders.keys() - set(known)]
+        # In one order, so that two walks at once wait for each other, and do not lock each other.
+        new = [_fact(orders[ref]) for ref in sorted(orders.keys() - set(known))]
         OrderFact.objects.bulk_create(new, ignore_conflicts=True)
         rows = OrderFact.objects.select_for_update().filter(order_ref__in=orders)
         facts = list(rows.order_by("pk"))
@@ -164,7 +172,7 @@ def _taken(
                     orders[row.order_ref],
                     row,
                     before=before.get(row.order_ref),
-                    noted=(noted or {}).get(row.order_ref, {}),
+                    noted=noted.get(row.order_ref, {}),
                     now=now,
                 )
             )
