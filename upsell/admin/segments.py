@@ -62,6 +62,7 @@ def _used(users: list[str]) -> str:
 @admin.register(Segment)
 class SegmentAdmin(admin.ModelAdmin):
     form = SegmentForm
+    actions = None  # deleted one by one: each is asked for who uses it
     list_display = ("name", "slug", "buyers", "counted_at")
     search_fields = ("name", "slug")
     ordering = ("name", "pk")
@@ -91,12 +92,6 @@ class SegmentAdmin(admin.ModelAdmin):
         if row.counted is not None:
             return number_format(row.counted, force_grouping=True)
         return NOTHING if row.counted_at is None else _("cannot be counted")
-
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """Deleted one by one: each is asked for who uses it."""
-        actions: dict[str, Any] = super().get_actions(request)
-        actions.pop("delete_selected", None)
-        return actions
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
