@@ -101,6 +101,33 @@ class Post:
         yield
 
 
+_OLDER = {
+    "use_tls": "EMAIL_USE_TLS",
+    "username": "EMAIL_HOST_USER",
+    "password": "EMAIL_HOST_PASSWORD",
+}
+"""The names that options had before ``MAILERS``."""
+
+
+@contextmanager
+def told_to(settings: Any, **options: Any) -> Iterator[None]:
+    """Let the shop talk to its mail server otherwise, for a while."""
+    if django.VERSION >= (6, 1):
+        before = settings.MAILERS
+        mailer = before["default"]
+        changed = {**mailer, "OPTIONS": {**mailer["OPTIONS"], **options}}
+        settings.MAILERS = {**before, "default": changed}
+        yield
+        settings.MAILERS = before
+        return
+    held = {name: getattr(settings, _OLDER[name]) for name in options}
+    for name, value in options.items():
+        setattr(settings, _OLDER[name], value)
+    yield
+    for name, value in held.items():
+        setattr(settings, _OLDER[name], value)
+
+
 def mails_over(port: int) -> dict[str, Any]:
     """Return the settings that send mail over a port here."""
     backend = "django.core.mail.backends.smtp.EmailBackend"

@@ -17,7 +17,7 @@ from django.test import Client
 from example_shop.models import Product
 from tests.factories import catalogue, order
 from tests.flow.clock import NOON
-from tests.flow.mailing import PATIENCE_SECONDS, Post
+from tests.flow.mailing import PATIENCE_SECONDS, Post, told_to
 from tests.services.journeys import (
     END,
     MAIL,
@@ -97,14 +97,6 @@ def cut_at(post: Post, words: bytes) -> Iterator[None]:
     assert post.line.went_off()
 
 
-@contextmanager
-def wants_a_secret(post: Post, settings: object) -> Iterator[None]:
-    """The shop would talk in secret, and the server cannot."""
-    settings.EMAIL_USE_TLS = True  # type: ignore[attr-defined]
-    yield
-    settings.EMAIL_USE_TLS = False  # type: ignore[attr-defined]
-
-
 Trouble = Callable[[Post], AbstractContextManager[None]]
 
 TROUBLES = [
@@ -145,7 +137,7 @@ def test_f52_a_mail_server_that(trouble: Trouble, at_once, taken, in_the_end, ma
 def test_f52_a_server_that_cannot_talk_in_secret_has_taken_nothing(post, settings):
     (run,) = buyers()
 
-    with wants_a_secret(post, settings):
+    with told_to(settings, use_tls=True):  # the shop would talk in secret, and the server cannot
         send(DUE)
     assert (message(run).state, post.mails.taken) == ("PENDING", [])
 
@@ -155,12 +147,11 @@ def test_f52_a_server_that_cannot_talk_in_secret_has_taken_nothing(post, setting
 
 def test_f52_a_server_that_lets_nobody_in_says_nothing_of_the_message(post, settings):
     """A changed password, or a server that is closed for now, is no reason to give a mail up."""
-    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "shop", "wrong"
     (run,) = buyers()
-    send(DUE)
+    with told_to(settings, username="shop", password="wrong"):
+        send(DUE)
     assert (message(run).state, post.mails.taken) == ("PENDING", [])
 
-    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
     send(DUE + MINUTE)
     assert (message(run).state, len(post.mails.taken)) == ("SENT", 1)
 
