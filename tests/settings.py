@@ -99,7 +99,6 @@ UPSELL_GATEWAYS = {
     "invoice": "example_shop.adapter.InvoiceGateway",
     "payfriend": "example_shop.payfriend.gateway.PayfriendGateway",
 }
-UPSELL_TIME_BUDGET = timedelta(minutes=1)  # a busy machine is not what is tested
 UPSELL_UNKNOWN_RETRY_SECONDS = 0.0
 # Every buyer of the tests has one address; how often is limited has tests of its own.
 UPSELL_LIMIT_BUYER = UPSELL_LIMIT_ADDRESS = UPSELL_LIMIT_REFUSED = (10_000, timedelta(hours=1))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from django.db import connections, models, router, transaction
+from django.db import models, router, transaction
 from django.db.models import F
 
 SET_ID = 1
@@ -124,8 +124,3 @@ class Versioned(models.Model):
                 version,
                 using,
             )
-
-
-def in_transaction(using: str = "default") -> bool:
-    """Whether a transaction is open: ours must then be savepoints."""
-    return connections[using].in_atomic_block

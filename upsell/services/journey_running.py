@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
-from django.utils import timezone
 
 from upsell import clock, signals
 from upsell.engine.journeys.advance import Passage, Position, advance
@@ -380,15 +379,3 @@ def _put_off(run: JourneyRun, error: Exception, *, now: datetime) -> None:
         "at": now,
     }
     transaction.on_commit(partial(signals.run_stuck.send_robust, **told), robust=True)
-
-
-def overdue(*, now: datetime | None = None) -> timedelta:
-    """Return how long the oldest run that is due waits already; zero where none is."""
-    told = now or timezone.now()
-    oldest = (
-        JourneyRun.objects.filter(state="WAITING", due_at__lte=told)
-        .order_by("due_at")
-        .values_list("due_at", flat=True)
-        .first()
-    )
-    return timedelta(0) if oldest is None else told - oldest
